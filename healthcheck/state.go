@@ -1,0 +1,67 @@
+package healthcheck
+
+import "time"
+
+// State is what is known of a check or of a member. The zero value is Unknown.
+type State uint8
+
+// The states, from design section 5. Only Up and Overloaded come from probes alone; Draining
+// and Maintenance are said by an operator or by the target itself.
+const (
+	Unknown State = iota
+	Up
+	Overloaded
+	Down
+	Draining
+	Maintenance
+)
+
+// String gives the word that config, metrics, logs and pages use.
+func (s State) String() string {
+	switch s {
+	case Up:
+		return "up"
+	case Overloaded:
+		return "overloaded"
+	case Down:
+		return "down"
+	case Draining:
+		return "draining"
+	case Maintenance:
+		return "maintenance"
+	default:
+		return "unknown"
+	}
+}
+
+// Load is what a target says of itself in its probe answer (AL5).
+type Load struct {
+	// Active is the number of logins (or sessions) in work; -1 when the target did not say.
+	Active int
+	// Capacity is how many it can carry at once; -1 when the target did not say.
+	Capacity int
+	// Mode is the broker's mode (normal, hostcache, ...), empty when the target did not say.
+	Mode string
+}
+
+// NoLoad is the load of a target that says nothing of it.
+var noLoad = Load{Active: -1, Capacity: -1}
+
+// Spare is the room that is left: Capacity - Active, never below zero; -1 when unknown.
+func (l Load) Spare() int {
+	if l.Capacity < 0 || l.Active < 0 {
+		return -1
+	}
+	return max(0, l.Capacity-l.Active)
+}
+
+// Status is the judged state of one check with the facts behind it. It is a value: copying it
+// is safe and it never changes.
+type Status struct {
+	State  State
+	Reason string        // why, in words a person reads: "connection refused", "200 but body was ..."
+	Since  time.Time     // when State was entered
+	At     time.Time     // when the newest probe behind it ended
+	TTFB   time.Duration // request written -> first byte of the newest successful probe; 0 unknown
+	Load   Load
+}

@@ -1,0 +1,32 @@
+package redirect
+
+// Config is the [directory.redirect] section: "Forward Users to another Connection Broker",
+// per authentication server (RD1, RD2).
+type Config struct {
+	Attribute string `toml:"attribute"` // e.g. "distinguishedName"
+	// Match is one of: equals, does-not-equal, contains, does-not-contain, begins-with,
+	// ends-with, any-value-exists, regex (RD6).
+	Match string `toml:"match"`
+	// Rules holds one rule a line: `Value > Destination [if_assigned_only]`. A value that
+	// contains " > " stands in double quotes. Empty lines and lines that start with # are
+	// skipped.
+	Rules string `toml:"rules"`
+	// CaseSensitive is true by default, as in the original (RD2).
+	CaseSensitive *bool `toml:"case_sensitive"`
+	// Default applies when no rule does: "log-in-here" (default) or "reject" (RD3).
+	Default string `toml:"default"`
+	// HomeUnavailable applies when a rule matches but no destination is available:
+	// "refuse" (default) or "log-in-here" (RD9).
+	HomeUnavailable string `toml:"home_unavailable"`
+}
+
+// Destination is a [[destination]]: another cluster that a user may be sent to.
+type Destination struct {
+	Name    string `toml:"name"`    // as the rules name it
+	URL     string `toml:"url"`     // what the client is told, e.g. "https://cb.us.company.com"
+	Cluster string `toml:"cluster"` // whose brokers answer for it; this cluster's own = log in here
+	Peer    string `toml:"peer"`    // name of one trusted peer to ask; empty: any of Cluster
+	Monitor string `toml:"monitor"` // name of a [[monitor]] of the process
+	// Address is host:port to probe; default that of URL.
+	Address string `toml:"address"`
+}
