@@ -1,0 +1,206 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"switchpoint/broker/api"
+)
+
+// maxRedirects bounds how many clusters one login may visit.
+const maxRedirects = 4
+
+// Options says who signs in, from where, and whom to ask.
+type Options struct {
+	URL      string     // such as https://cb.company.com:8443; or
+	Domain   string     // find the brokers by SRV _connection_broker._tcp.Domain
+	DNS      []string   // host:port of DNS servers, asked in order; empty: the system's
+	Source   netip.Addr // local address to use; invalid: any
+	CA       string     // PEM file with the roots to trust; empty: the system's
+	User     string
+	Password string
+	// Timeout bounds the whole login; default 130 s, as a busy broker may buffer it for 120 s.
+	Timeout time.Duration
+}
+
+// Hop is one step of a login.
+type Hop struct {
+	Step   string // "dns", "connect", "login", "redirect", "desktop"
+	Detail string // what happened, without secrets
+	Took   time.Duration
+}
+
+// Outcome is a finished login.
+type Outcome struct {
+	Hops    []Hop
+	Broker  api.Broker  // who signed the user in
+	Via     netip.Addr  // the address that the name gave
+	Offers  []api.Offer // what could have been connected to
+	Desktop *api.ConnectResponse
+}
+
+// RefusedError is a broker's "no", with its reason.
+type RefusedError struct {
+	Reason api.Reason
+	Broker api.Broker
+}
+
+// Error gives the reason in words.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s (%s): %s", "refused by "+e.Broker.Name, e.Reason.Code, e.Reason.Text)
+}
+
+// Login signs in and connects to the first desktop offered. On an error the hops so far are in
+// the outcome, so that they can be shown.
+func Login(ctx context.Context, o Options) (Outcome, error) {
+	timeout := o.Timeout
+	if timeout == 0 {
+		timeout = 130 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	l := &login{opts: o, resolver: resolver{servers: o.DNS, source: o.Source}}
+	err := l.run(ctx)
+	return l.out, err
+}
+
+// login is the state of one login under way.
+type login struct {
+	opts     Options
+	resolver resolver
+	roots    *x509.CertPool
+	out      Outcome
+	mu       sync.Mutex // guards out.Hops and out.Via against the transport's dials
+}
+
+func (l *login) run(ctx context.Context) error {
+	if err := l.loadRoots(); err != nil {
+		return err
+	}
+	start, err := l.start(ctx)
+	if err != nil {
+		return err
+	}
+	visited := map[string]bool{}
+	for range maxRedirects {
+		s := l.open(start)
+		next, err := s.signIn(ctx, visited)
+		s.close()
+		if err != nil || next == "" {
+			return err
+		}
+		start = next
+	}
+	return fmt.Errorf("sign in: more than %d redirects", maxRedirects)
+}
+
+// start finds the URL to begin with.
+func (l *login) start(ctx context.Context) (string, error) {
+	if l.opts.URL != "" {
+		return l.opts.URL, nil
+	}
+	if l.opts.Domain == "" {
+		return "", errors.New("sign in: neither a URL nor a domain is given")
+	}
+	began := time.Now()
+	srvs, server, err := l.resolver.brokers(ctx, l.opts.Domain)
+	if err != nil {
+		return "", err
+	}
+	best := srvs[0]
+	target := net.JoinHostPort(trimDot(best.Target), strconv.Itoa(int(best.Port)))
+	l.hop("dns", fmt.Sprintf("_connection_broker._tcp.%s is %s (asked %s)", l.opts.Domain, target, server), began)
+	return "https://" + target, nil
+}
+
+func (l *login) loadRoots() error {
+	if l.opts.CA == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(l.opts.CA)
+	if err != nil {
+		return fmt.Errorf("read CA file: %w", err)
+	}
+	l.roots = x509.NewCertPool()
+	if !l.roots.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("read CA file: no certificate in %s", l.opts.CA)
+	}
+	return nil
+}
+
+func (l *login) hop(step, detail string, began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out.Hops = append(l.out.Hops, Hop{Step: step, Detail: detail, Took: time.Since(began)})
+}
+
+// open prepares the exchange with one cluster.
+func (l *login) open(base string) *session {
+	t := &http.Transport{
+		DialContext:         l.dial,
+		TLSClientConfig:     &tls.Config{RootCAs: l.roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 5 * time.Second,
+	}
+	return &session{login: l, base: base, transport: t, http: &http.Client{
+		Transport:     t,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// dial resolves the name and takes the first address that accepts.
+func (l *login) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	addrs, server, err := l.resolver.addresses(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	l.hop("dns", fmt.Sprintf("%s is %v (asked %s)", host, addrs, server), began)
+	d := net.Dialer{Timeout: 2 * time.Second}
+	if l.opts.Source.IsValid() {
+		d.LocalAddr = localAddr(network, l.opts.Source)
+	}
+	var failures []error
+	for _, a := range addrs {
+		began = time.Now()
+		conn, err := d.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		if err == nil {
+			l.hop("connect", "TCP to "+conn.RemoteAddr().String(), began)
+			l.mu.Lock()
+			l.out.Via = a
+			l.mu.Unlock()
+			return conn, nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+func trimDot(name string) string {
+	if n := len(name); n > 0 && name[n-1] == '.' {
+		return name[:n-1]
+	}
+	return name
+}
+
+// hostOf is the host of a URL for messages, or the text itself when it is none.
+func hostOf(raw string) string {
+	if u, err := url.Parse(raw); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return raw
+}
