@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"switchpoint/directory"
 	"switchpoint/redirect"
 )
@@ -19,8 +21,15 @@ type Config struct {
 	// IsAlive is "serving" (default: 200 while logins can be served) or "backend" (AL4).
 	IsAlive string `toml:"is_alive"`
 	// Capacity is how many logins may be in work at once; default 64.
-	Capacity int      `toml:"capacity"`
-	Database Database `toml:"database"`
+	Capacity int `toml:"capacity"`
+	// LoginWait is how long a login may wait for a free place before it is refused as busy;
+	// default 2s.
+	LoginWait time.Duration `toml:"login_wait"`
+	// SessionLifetime is how long a user stays signed in; default 10h.
+	SessionLifetime time.Duration `toml:"session_lifetime"`
+	// LogRetention is how long log rows are kept; default 720h (30 days, PU1).
+	LogRetention time.Duration `toml:"log_retention"`
+	Database     Database      `toml:"database"`
 }
 
 // Database is the [broker.database] section.

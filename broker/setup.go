@@ -5,6 +5,9 @@ type DesktopPool struct {
 	Name string `toml:"name"`
 	// Kind is "assigned" (a desktop belongs to its user) or "pooled" (released at logout).
 	Kind string `toml:"kind"`
+	// Check is what happens before a user is sent to a desktop of the pool (BR3): "dial"
+	// (default) tries its port for 500 ms, "none" trusts the inventory.
+	Check string `toml:"check"`
 }
 
 // Desktop is a [[desktop]] of the static inventory (BR1).
@@ -21,12 +24,14 @@ type Desktop struct {
 // Policy is a [[policy]]: what its users may be offered (BR2). The first policy that matches
 // a user counts; a policy without Attribute matches everybody.
 type Policy struct {
-	Name      string   `toml:"name"`
-	Attribute string   `toml:"attribute"` // directory attribute, e.g. "memberOf"
-	Match     string   `toml:"match"`     // as redirect.Config.Match
-	Value     string   `toml:"value"`
+	Name      string `toml:"name"`
+	Attribute string `toml:"attribute"` // directory attribute, e.g. "memberOf"
+	Match     string `toml:"match"`     // as redirect.Config.Match
+	Value     string `toml:"value"`
+	// Pools are the pooled desktop pools that offer a desktop. Desktops assigned to the user
+	// are always offered, whatever the policy says.
 	Pools     []string `toml:"desktop_pools"`
-	MaxOffers int      `toml:"max_offers"` // per pooled pool; default 1
+	MaxOffers int      `toml:"max_offers"` // per pool; default 1, at most 64
 }
 
 // Assignment is an [[assignment]]: a user's own desktop.

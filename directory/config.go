@@ -18,12 +18,15 @@ type Config struct {
 	CA       string   `toml:"ca"`          // PEM roots; default the system's
 	Verify   string   `toml:"server_name"` // name to verify; default the host of the URL
 	NoVerify bool     `toml:"no_verify"`
-	BaseDN   string   `toml:"base_dn"`
-	BindDN   string   `toml:"bind_dn"` // service account for searches; empty: anonymous
+	// AllowPlain lets passwords cross the network unencrypted, with ldap:// and no StartTLS, to
+	// a server that is not on this host.
+	AllowPlain bool   `toml:"allow_plain"`
+	BaseDN     string `toml:"base_dn"`
+	BindDN     string `toml:"bind_dn"` // service account for searches; empty: anonymous
 	// BindPassword is a reference: "file:PATH" or "env:NAME".
 	BindPassword string `toml:"bind_password"`
-	// UserFilter finds one user; {user} is replaced by the escaped name. Default finds
-	// uid, sAMAccountName and userPrincipalName.
+	// UserFilter finds one user; {user} is replaced by the escaped name, {upn} by the escaped
+	// name with its @domain. Default finds uid, sAMAccountName and userPrincipalName.
 	UserFilter string `toml:"user_filter"`
 	// Attributes are read besides those that redirect rules and policies use.
 	Attributes []string      `toml:"attributes"`

@@ -1,6 +1,10 @@
 package healthcheck
 
-import "time"
+import (
+	"time"
+
+	"switchpoint/healthcheck/isalive"
+)
 
 // Defaults of HK1.
 const (
@@ -9,6 +13,12 @@ const (
 	DefaultFall          = 3
 	DefaultRise          = 2
 	DefaultStartDeadline = 10 * time.Second
+)
+
+// The default question and answer of http(s) monitors (AL1, AL3).
+const (
+	DefaultSend    = "GET " + isalive.Path + "?" + isalive.Query
+	DefaultReceive = isalive.BodyOK
 )
 
 // Config is all that one process wants to know the health of.

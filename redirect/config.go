@@ -8,8 +8,8 @@ type Config struct {
 	// ends-with, any-value-exists, regex (RD6).
 	Match string `toml:"match"`
 	// Rules holds one rule a line: `Value > Destination [if_assigned_only]`. A value that
-	// contains " > " stands in double quotes. Empty lines and lines that start with # are
-	// skipped.
+	// contains ">" stands in double quotes. Empty lines and lines that start with # are
+	// skipped. ParseRules has the whole form.
 	Rules string `toml:"rules"`
 	// CaseSensitive is true by default, as in the original (RD2).
 	CaseSensitive *bool `toml:"case_sensitive"`

@@ -30,6 +30,8 @@ type Options struct {
 	CA       string     // PEM file with the roots to trust; empty: the system's
 	User     string
 	Password string
+	// OffersOnly signs in and leaves the desktops unconnected.
+	OffersOnly bool
 	// Timeout bounds the whole login; default 130 s, as a busy broker may buffer it for 120 s.
 	Timeout time.Duration
 }
@@ -44,10 +46,10 @@ type Hop struct {
 // Outcome is a finished login.
 type Outcome struct {
 	Hops    []Hop
-	Broker  api.Broker  // who signed the user in
-	Via     netip.Addr  // the address that the name gave
-	Offers  []api.Offer // what could have been connected to
-	Desktop *api.ConnectResponse
+	Broker  api.Broker           // who signed the user in
+	Via     netip.Addr           // the address that the name gave
+	Offers  []api.Offer          // what could have been connected to
+	Desktop *api.ConnectResponse // nil with OffersOnly
 }
 
 // RefusedError is a broker's "no", with its reason.
@@ -61,7 +63,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s (%s): %s", "refused by "+e.Broker.Name, e.Reason.Code, e.Reason.Text)
 }
 
-// Login signs in and connects to the first desktop offered. On an error the hops so far are in
+// Login signs in and, unless OffersOnly, connects to the first desktop offered. On an error the hops so far are in
 // the outcome, so that they can be shown.
 func Login(ctx context.Context, o Options) (Outcome, error) {
 	timeout := o.Timeout

@@ -20,6 +20,13 @@ type resolver struct {
 	system  net.Resolver // used when servers is empty
 }
 
+// Resolve asks the DNS servers for the addresses of host, as Login does, from the source address
+// (invalid: any). It returns the addresses in the order of the answer and the server that gave it.
+func Resolve(ctx context.Context, servers []string, source netip.Addr, host string) ([]netip.Addr, string, error) {
+	r := resolver{servers: servers, source: source}
+	return r.addresses(ctx, host)
+}
+
 // addresses returns the addresses of host and the server that answered.
 func (r *resolver) addresses(ctx context.Context, host string) ([]netip.Addr, string, error) {
 	if a, err := netip.ParseAddr(host); err == nil {

@@ -51,6 +51,9 @@ func (s *session) signIn(ctx context.Context, visited map[string]bool) (string, 
 	case api.ResultOffers:
 		s.login.hop("login", fmt.Sprintf("signed in through %s, %d offered", who, len(res.Offers)), began)
 		s.login.out.Broker, s.login.out.Offers, s.token = res.Broker, res.Offers, res.Token
+		if s.login.opts.OffersOnly {
+			return "", nil
+		}
 		return "", s.connect(ctx)
 	case api.ResultRefused:
 		s.login.hop("login", "refused by "+who, began)

@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"net/http"
+
+	"switchpoint/healthcheck/isalive"
+)
+
+// modeNormal is the only mode of a broker without outage handling.
+const modeNormal = "normal"
+
+// Alive is what the is_alive page says now (AL1, AL4, AL5). It asks nobody: the background
+// calls of Run keep the facts current, so a probe costs nothing and recovery needs no restart.
+//
+// "serving" is 200 while this broker can serve logins: the store answers, a place is free, and
+// at least one directory answers if any is configured. "backend" is 200 while broker and the
+// whole back end are on line: all directories must answer.
+func (b *Broker) Alive() isalive.Answer {
+	a := isalive.Answer{Status: http.StatusOK, Mode: modeNormal, Active: b.admit.active(), Capacity: b.admit.capacity()}
+	if b.notServing() != "" {
+		a.Status = http.StatusServiceUnavailable
+	}
+	return a
+}
+
+// notServing says why no login can be served, or "".
+func (b *Broker) notServing() string {
+	switch {
+	case b.fenced.Load():
+		return "another process has taken over the site id"
+	case b.storeDown.Load():
+		return "the database does not answer"
+	case b.admit.active() >= b.admit.capacity():
+		return "all places are taken"
+	}
+	directories := b.table.Load().directories
+	healthy := 0
+	for _, d := range directories {
+		if d.client.Health() == nil {
+			healthy++
+		}
+	}
+	switch {
+	case len(directories) > 0 && healthy == 0:
+		return "no directory answers"
+	case healthy < len(directories) && b.cfg.IsAlive == AliveBackend:
+		return "a directory does not answer"
+	}
+	return ""
+}
+
+// Health is the same in words, for readiness pages and the operator: nil or why not.
+func (b *Broker) Health() error {
+	if why := b.notServing(); why != "" {
+		return refusalText(why)
+	}
+	return nil
+}
+
+// refusalText is an error that is only its text.
+type refusalText string
+
+func (t refusalText) Error() string { return string(t) }

@@ -1,0 +1,20 @@
+// Package api is the broker's HTTP face: JSON for thin clients, the is_alive page for balancers,
+// and pages for people with a browser.
+//
+//	POST /api/v1/login      -> LoginResponse: redirect, offers or refused (LG5)
+//	GET  /api/v1/offers     -> OffersResponse
+//	POST /api/v1/connect    -> ConnectResponse
+//	POST /api/v1/logout     -> 204
+//	GET  /index.pl?action=is_alive|cb_status
+//	/  /signin  /desktops  /connect  /signout   the pages
+//
+// Invariants: bodies are bounded and JSON is strict (an unknown field is an error: a typo must
+// not silently change a login). Every answer of the API says through which broker it went. The
+// pages work without JavaScript; every form carries a CSRF token; cookies are __Host-, Secure,
+// HttpOnly and SameSite=Strict, so the pages work over HTTPS only. Nothing of a request is
+// logged but its route, status, client address and duration.
+//
+// Failure rules: a refused login step has a LoginResponse, every other refusal an ErrorResponse,
+// both with a code of the broker's fixed list or of this package; 503 carries Retry-After. When
+// the context of Run ends, listeners close at once and requests under way get drainTimeout.
+package api

@@ -1,0 +1,175 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Change is one line of the difference between two setups.
+type Change struct {
+	What  string `json:"what"`  // "add", "change", "remove", "order"
+	Thing string `json:"thing"` // "directory", "destination", "desktop_pool", ...
+	Name  string `json:"name"`
+	// Fields names what a change touches. Values are not shown: some are secrets.
+	Fields []string `json:"fields,omitempty"`
+}
+
+// String reads as a sentence.
+func (c Change) String() string {
+	s := c.What + " " + c.Thing
+	if c.Name != "" {
+		s += " " + c.Name
+	}
+	if len(c.Fields) > 0 {
+		s += ": " + strings.Join(c.Fields, ", ")
+	}
+	return s
+}
+
+// Apply brings the cluster's setup to s and returns what that changes. With dryRun nothing is
+// written. An invalid setup is a problem.List; ErrConflict means that somebody else changed the
+// setup meanwhile. who is the admin, for the log.
+func (b *Broker) Apply(ctx context.Context, s Setup, dryRun bool, who string) ([]Change, error) {
+	if err := s.Validate(b.o.Monitors, b.cfg.Cluster); err != nil {
+		return nil, err
+	}
+	s = s.WithDefaults()
+	old, version, err := b.o.Store.Setup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := diff(old, s)
+	if err != nil || dryRun || len(changes) == 0 && version > 0 {
+		return changes, err
+	}
+	return changes, b.replace(ctx, s, version, who, changes)
+}
+
+// Seed fills an empty database with s. It says false when the database has a setup already,
+// which then counts.
+func (b *Broker) Seed(ctx context.Context, s Setup) (bool, error) {
+	if b.table.Load().version > 0 {
+		return false, nil
+	}
+	if err := s.Validate(b.o.Monitors, b.cfg.Cluster); err != nil {
+		return false, err
+	}
+	err := b.replace(ctx, s.WithDefaults(), 0, "seed", nil)
+	if errors.Is(err, ErrConflict) { // another broker of the cluster was first
+		return false, b.loadSetup(ctx)
+	}
+	return err == nil, err
+}
+
+func (b *Broker) replace(ctx context.Context, s Setup, version int64, who string, changes []Change) error {
+	row := b.newRow(LogSetup, "", "")
+	row.User = clip(who)
+	row.Reason = []string{fmt.Sprintf("setup version %d", version+1)}
+	const shown = 100
+	for _, c := range changes[:min(len(changes), shown)] {
+		row.Reason = append(row.Reason, c.String())
+	}
+	if _, err := b.o.Store.ReplaceSetup(ctx, s, version, row); err != nil {
+		return err
+	}
+	if err := b.loadSetup(ctx); err != nil {
+		return err
+	}
+	select {
+	case b.reload <- struct{}{}: // Run starts the clients of new directories
+	default:
+	}
+	return nil
+}
+
+// diff lists what changes from a to b, by name.
+func diff(a, b Setup) ([]Change, error) {
+	var out []Change
+	for _, part := range []struct {
+		thing    string
+		from, to any
+		key      func(map[string]any) string
+	}{
+		{"directory", a.Directories, b.Directories, byName},
+		{"destination", a.Destinations, b.Destinations, byName},
+		{"desktop_pool", a.DesktopPools, b.DesktopPools, byName},
+		{"desktop", a.Desktops, b.Desktops, byName},
+		{"policy", a.Policies, b.Policies, byName},
+		{"assignment", a.Assignments, b.Assignments, func(m map[string]any) string { return fmt.Sprint(m["Desktop"]) }},
+		{"user", a.Users, b.Users, byName},
+	} {
+		changes, err := diffList(part.thing, part.from, part.to, part.key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, changes...)
+	}
+	return out, nil
+}
+
+func byName(m map[string]any) string { return fmt.Sprint(m["Name"]) }
+
+func diffList(thing string, from, to any, key func(map[string]any) string) ([]Change, error) {
+	old, oldOrder, err := fields(from, key)
+	if err != nil {
+		return nil, err
+	}
+	cur, curOrder, err := fields(to, key)
+	if err != nil {
+		return nil, err
+	}
+	var out []Change
+	for _, name := range oldOrder {
+		if _, ok := cur[name]; !ok {
+			out = append(out, Change{What: "remove", Thing: thing, Name: name})
+		}
+	}
+	for _, name := range curOrder {
+		before, ok := old[name]
+		if !ok {
+			out = append(out, Change{What: "add", Thing: thing, Name: name})
+			continue
+		}
+		if changed := changedFields(before, cur[name]); len(changed) > 0 {
+			out = append(out, Change{What: "change", Thing: thing, Name: name, Fields: changed})
+		}
+	}
+	if len(out) == 0 && !slices.Equal(oldOrder, curOrder) { // the first policy and directory count
+		out = append(out, Change{What: "order", Thing: thing})
+	}
+	return out, nil
+}
+
+// fields reads a list of structs as maps by key, and their order.
+func fields(list any, key func(map[string]any) string) (map[string]map[string]any, []string, error) {
+	raw, err := json.Marshal(list)
+	if err != nil {
+		return nil, nil, err
+	}
+	var items []map[string]any
+	if err := json.Unmarshal(raw, &items); err != nil {
+		return nil, nil, err
+	}
+	byKey := make(map[string]map[string]any, len(items))
+	var order []string
+	for _, m := range items {
+		byKey[key(m)] = m
+		order = append(order, key(m))
+	}
+	return byKey, order, nil
+}
+
+func changedFields(a, b map[string]any) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(b)) {
+		if fmt.Sprint(a[k]) != fmt.Sprint(b[k]) {
+			out = append(out, k)
+		}
+	}
+	return out
+}

@@ -1,0 +1,142 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/healthcheck"
+	"switchpoint/redirect"
+)
+
+// Bounds of what the broker waits for.
+const (
+	loginTimeout = 30 * time.Second // one login, admission not counted
+	storeTimeout = 5 * time.Second  // one call of the store
+	keyLife      = 24 * time.Hour   // how long an Idempotency-Key is remembered
+)
+
+// Options is what a broker consumes. Store and a valid Config are required.
+type Options struct {
+	Config     Config
+	Name       string // of the node
+	Datacenter string
+	Version    string // of the program
+	Store      Store
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
+	Monitors   []string // names of the process's [[monitor]] entries
+
+	// SetChecks is told which checks the destinations need whenever that changes; Ref and
+	// Snapshot read their states. All three nil: every destination counts as available.
+	SetChecks func([]healthcheck.Key)
+	Ref       func(healthcheck.Key) healthcheck.Ref
+	Snapshot  func() *healthcheck.Snapshot
+
+	// AskAssigned asks the cluster of d over the peer channel; nil: nobody can be asked.
+	AskAssigned func(ctx context.Context, d redirect.Destination, q AssignedQuestion) (bool, error)
+}
+
+// Broker is one broker process of a cluster. Its methods are safe for concurrent use.
+type Broker struct {
+	o        Options
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	member   Membership
+	loading  sync.Mutex // one load of the setup at a time
+	table    atomic.Pointer[table]
+	admit    *admission
+	assigned assignedCache
+	dummy    phc // what the password of an unknown local user is compared with
+
+	storeDown atomic.Bool   // the newest background call of the store failed
+	fenced    atomic.Bool   // a later process took over the site id
+	reload    chan struct{} // asks for a reload before the next poll
+}
+
+// New joins the cluster and loads its setup. The store must answer; a directory that is down is
+// no error. Run must be called, and ends the membership.
+func New(ctx context.Context, o Options) (*Broker, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	if o.Store == nil {
+		return nil, errors.New("broker: Options.Store is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1)}
+	b.admit = newAdmission(b.cfg.Capacity, b.cfg.LoginWait)
+	if err := b.makeDummy(); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	var err error
+	if b.metrics, err = newMetrics(b, o.Metrics); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	if err := b.join(ctx); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	if err := b.loadSetup(ctx); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Broker) makeDummy() error {
+	hash, err := HashPassword("nobody has this password")
+	if err != nil {
+		return err
+	}
+	b.dummy, err = parsePHC(hash)
+	return err
+}
+
+// join presents this process to the cluster; the first one creates it.
+func (b *Broker) join(ctx context.Context) error {
+	proposal := Cluster{Name: b.cfg.Cluster}
+	rand.Read(proposal.Secret[:]) // never fails (crypto/rand)
+	n := Node{Name: b.o.Name, Datacenter: b.o.Datacenter, Version: b.o.Version, SiteID: b.cfg.SiteID, Booted: time.Now()}
+	var err error
+	b.member, err = b.o.Store.Join(ctx, n, proposal, liveness)
+	return err
+}
+
+// Node says who this broker is.
+func (b *Broker) Node() Node {
+	return Node{Name: b.o.Name, Datacenter: b.o.Datacenter, Version: b.o.Version, SiteID: b.cfg.SiteID}
+}
+
+// Cluster is the name of the broker's cluster.
+func (b *Broker) Cluster() string { return b.cfg.Cluster }
+
+// Brokers lists the members of the cluster.
+func (b *Broker) Brokers(ctx context.Context) ([]NodeStatus, error) { return b.o.Store.Brokers(ctx) }
+
+// RedirectOrigins lists the origins of all destinations: a browser may be sent there.
+func (b *Broker) RedirectOrigins() []string { return b.table.Load().origins }
+
+// newRow starts the log row of one request.
+func (b *Broker) newRow(kind, clientAddr, clientName string) LogRow {
+	return LogRow{ID: newID(), Ref: newRef(b.cfg.SiteID), Kind: kind, ClientAddr: clientAddr, ClientName: clip(clientName), SiteID: b.cfg.SiteID}
+}
+
+// record writes a log row that no transaction carries. The answer does not wait on its success:
+// a refusal stays a refusal when it cannot be written down, but the operator hears of it.
+func (b *Broker) record(ctx context.Context, row LogRow, arrived time.Time) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	row.Duration = time.Since(arrived)
+	if err := b.o.Store.AppendLog(ctx, row); err != nil {
+		b.log.Error("log row lost", "kind", row.Kind, "code", row.Code, "ref", row.Ref, "error", err)
+	}
+}

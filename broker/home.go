@@ -1,0 +1,46 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	"switchpoint/healthcheck"
+	"switchpoint/redirect"
+)
+
+// decideHome asks the redirect rules of the user's directory where he belongs. Local users, and
+// users of a directory without rules, log in here (RD9).
+func (b *Broker) decideHome(ctx context.Context, t *table, who identity) redirect.Decision {
+	if who.from == nil || who.from.redirect == nil {
+		return redirect.Decision{Action: redirect.LogInHere, Reason: []string{"no redirect rules for this directory: log in here"}}
+	}
+	q := redirect.Question{Attributes: who.entry.Attributes, Available: b.availability(t)}
+	if needs := redirect.Needs(who.from.redirect, q); len(needs) > 0 {
+		q.Assigned = b.askAssigned(ctx, t, needs, AssignedQuestion{Directory: who.Directory, User: who.User})
+	}
+	return redirect.Decide(who.from.redirect, q)
+}
+
+// availability answers from one snapshot whether a destination can take logins (RD7). Up and
+// overloaded can: overloaded still serves, and nobody else is that user's home. Unknown counts
+// as available too: nothing has been measured yet (a destination was just added), and a refusal
+// would be certain harm where the redirect is only possible harm. Without a health room in the
+// process everything is unknown.
+func (b *Broker) availability(t *table) func(string) (bool, string) {
+	if b.o.Ref == nil || b.o.Snapshot == nil {
+		return nil
+	}
+	snapshot := b.o.Snapshot()
+	return func(name string) (bool, string) {
+		key, err := checkKey(t.destinations[name])
+		if err != nil {
+			return false, err.Error()
+		}
+		s := snapshot.Get(b.o.Ref(key))
+		why := fmt.Sprintf("%s is %s", key.Address, s.State)
+		if s.Reason != "" {
+			why += ": " + s.Reason
+		}
+		return s.State == healthcheck.Up || s.State == healthcheck.Overloaded || s.State == healthcheck.Unknown, why
+	}
+}

@@ -1,0 +1,201 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"switchpoint/directory"
+	"switchpoint/redirect"
+)
+
+// failureFloor is the earliest moment after arrival at which a failed sign-in is answered, so
+// that its time does not tell why it failed (SE2).
+const failureFloor = 300 * time.Millisecond
+
+// Bounds of what a client may send.
+const (
+	maxUser     = 256
+	maxPassword = 1024
+)
+
+// LoginRequest is one attempt to sign in.
+type LoginRequest struct {
+	User, Password string
+	Directory      string // empty: all, in order
+	ClientName     string
+	ClientAddr     string
+	Key            string    // Idempotency-Key, empty or valid (ValidKey)
+	Arrived        time.Time // zero: now
+}
+
+// LoginResult is how it ended: exactly one of Refusal, Redirect and Token is set.
+type LoginResult struct {
+	Token    string
+	Offers   []Offer
+	Redirect string // URL of the home cluster
+	Refusal  *Refusal
+	Ref      string // of the log row, in every case but a replay
+}
+
+// attempt is a login on its way.
+type attempt struct {
+	LoginRequest
+	row   LogRow
+	token Token // of the session that this login makes
+}
+
+func (a *attempt) because(format string, args ...any) {
+	a.row.Reason = append(a.row.Reason, fmt.Sprintf(format, args...))
+}
+
+// identity is who the password belongs to.
+type identity struct {
+	Who
+	entry directory.Entry // empty for local users
+	from  *dirEntry       // nil for local users
+}
+
+// Login signs a user in, sends him home, or refuses him with a reason. It always answers.
+func (b *Broker) Login(ctx context.Context, req LoginRequest) LoginResult {
+	if req.Arrived.IsZero() {
+		req.Arrived = time.Now()
+	}
+	a := &attempt{LoginRequest: req, row: b.newRow(LogLogin, req.ClientAddr, req.ClientName)}
+	res, code := b.admitted(ctx, a)
+	if code != "" {
+		b.record(ctx, a.row.Refused(code), req.Arrived)
+		res = LoginResult{Refusal: refusal(code, a.row.Ref)}
+	}
+	if res.Refusal != nil && res.Refusal.Code == CodeSignInFailed {
+		waitUntil(ctx, req.Arrived.Add(failureFloor)) // no place is held while waiting
+	}
+	b.metrics.login(res, time.Since(req.Arrived))
+	return res
+}
+
+// waitUntil returns at that moment or when ctx ends.
+func waitUntil(ctx context.Context, at time.Time) {
+	t := time.NewTimer(time.Until(at))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// admitted runs the login in its place. A code other than "" is a refusal that no transaction
+// has written down yet.
+func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string) {
+	a.row.User = clip(strings.TrimSpace(a.User))
+	if b.fenced.Load() {
+		a.because("another process has taken over site id %d", b.cfg.SiteID)
+		return LoginResult{}, CodeStopped
+	}
+	if !b.admit.enter(ctx) {
+		a.because("%d logins are in work and no place became free in %s", b.admit.capacity(), b.cfg.LoginWait)
+		return LoginResult{}, CodeBusy
+	}
+	defer b.admit.leave()
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+
+	t := b.table.Load()
+	who, code := b.identify(ctx, t, a)
+	if code != "" {
+		return LoginResult{}, code
+	}
+	a.row.Who = who.Who
+	return b.goOn(ctx, t, a, who)
+}
+
+// goOn does what the redirect rules say with a user whose password is right.
+func (b *Broker) goOn(ctx context.Context, t *table, a *attempt, who identity) (LoginResult, string) {
+	d := b.decideHome(ctx, t, who)
+	a.row.Reason = append(a.row.Reason, d.Reason...)
+	rec := LoginRecord{Who: who.Who, Key: a.Key, KeyLife: keyLife}
+	if a.Key != "" {
+		rec.KeyMAC = keyMAC(b.member.Cluster.Secret, who.Who, a.Password)
+	}
+	switch d.Action {
+	case redirect.Forward:
+		rec.Redirect = d.Destination.URL
+		a.row.Kind = LogRedirect
+	case redirect.Reject:
+		return LoginResult{}, CodeRejected
+	case redirect.HomeUnavailable:
+		return LoginResult{}, CodeHomeUnavailable
+	default:
+		rec.NewSession = b.newSession(t, a, who, rec.KeyMAC)
+	}
+	return b.recordLogin(ctx, a, rec)
+}
+
+// newSession prepares the session that the store will make, with what the policy grants.
+func (b *Broker) newSession(t *table, a *attempt, who identity, mac [32]byte) *NewSession {
+	grants, ok, why := choosePolicy(t.policies, t.kinds, who.entry.Attributes)
+	a.because("%s", why)
+	n := &NewSession{Life: b.cfg.SessionLifetime, EmptyCode: CodeNoDesktop}
+	if !ok {
+		n.EmptyCode = CodePolicy
+	}
+	n.Session = Session{ID: newID(), Who: who.Who, SiteID: b.cfg.SiteID, ClientAddr: a.ClientAddr, ClientName: a.row.ClientName, Grants: grants}
+	a.row.Session = n.ID
+	a.token = newToken(b.cfg.SiteID)
+	if a.Key != "" {
+		a.token = keyedToken(b.member.Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, mac)
+	}
+	n.TokenHash = a.token.Hash()
+	return n
+}
+
+// recordLogin makes the outcome durable and turns what then stands in the store into the answer.
+func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (LoginResult, string) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rec.Log = a.row
+	rec.Log.Duration = time.Since(a.Arrived)
+	out, err := b.o.Store.Login(ctx, rec)
+	switch {
+	case errors.Is(err, ErrKeyReused):
+		a.because("%v", err)
+		return LoginResult{}, CodeSignInFailed
+	case err != nil:
+		b.log.Error("login could not be recorded", "ref", a.row.Ref, "error", err)
+		a.because("%v", err)
+		return LoginResult{}, refusalCode(err)
+	case out.Redirect != "":
+		return LoginResult{Redirect: out.Redirect, Ref: a.row.Ref}, ""
+	case out.Session == nil: // the store has written the refusal
+		return LoginResult{Refusal: refusal(rec.NewSession.EmptyCode, a.row.Ref)}, ""
+	}
+	res := LoginResult{Offers: out.Offers, Ref: a.row.Ref}
+	if out.Replayed {
+		res.Token = keyedToken(b.member.Cluster.Secret, out.Session.SiteID, out.Session.ID, rec.Key, rec.KeyMAC).String()
+	} else {
+		res.Token = a.token.String()
+	}
+	return res, ""
+}
+
+// clip makes a string from a client fit for a log row.
+func clip(s string) string {
+	const limit = 256
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "?")
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	for len(s) > limit {
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
+}

@@ -1,0 +1,202 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"switchpoint/directory"
+)
+
+const (
+	beat       = 2 * time.Second // DC2
+	liveness   = 6 * time.Second // DC2: a broker that did not beat for so long is suspect
+	pollSetup  = time.Second
+	purgeEvery = 10 * time.Minute
+	pollBound  = time.Second // a background call that takes longer means: the store is down
+	// retireAfter lets logins that use a replaced directory client finish.
+	retireAfter = loginTimeout
+
+	keepSessions = 7 * 24 * time.Hour // PU2
+)
+
+// Run keeps the membership, follows the setup and runs the directory clients until ctx ends. It
+// fails only with ErrFenced: another process has this site id now, so this one must stop.
+func (b *Broker) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.heartbeats(ctx) })
+	g.Go(func() error { b.followSetup(ctx); return nil })
+	g.Go(func() error { b.purges(ctx); return nil })
+	err := g.Wait()
+	if errors.Is(err, ErrFenced) {
+		return fmt.Errorf("broker: %w", err)
+	}
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollBound)
+	defer cancel()
+	if err := b.o.Store.Leave(leave, b.member); err != nil {
+		b.log.Warn("could not leave the cluster; it will notice", "error", err)
+	}
+	return nil
+}
+
+func (b *Broker) heartbeats(ctx context.Context) error {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		err := b.background(ctx, func(ctx context.Context) error { return b.o.Store.Heartbeat(ctx, b.member) })
+		if errors.Is(err, ErrFenced) {
+			b.fenced.Store(true)
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// background makes one bounded call of the store and remembers whether the store answered. It
+// logs the change, not every failure.
+func (b *Broker) background(ctx context.Context, call func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, pollBound)
+	defer cancel()
+	err := call(bounded)
+	if ctx.Err() != nil {
+		return err
+	}
+	down := errors.Is(err, ErrUnavailable)
+	if b.storeDown.Swap(down) != down {
+		if down {
+			b.log.Error("database lost", "error", err)
+		} else {
+			b.log.Info("database is back")
+		}
+	}
+	return err
+}
+
+// followSetup swaps the table whenever the setup's version changes, and owns the directory
+// clients of the table.
+func (b *Broker) followSetup(ctx context.Context) {
+	clients := runners{ctx: ctx, stop: make(map[*directory.Client]func())}
+	defer clients.wait()
+	clients.follow(b.table.Load())
+	tick := time.NewTicker(pollSetup)
+	defer tick.Stop()
+	failed := int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-b.reload:
+		}
+		var version int64
+		err := b.background(ctx, func(ctx context.Context) (err error) {
+			version, err = b.o.Store.SetupVersion(ctx)
+			return err
+		})
+		if err != nil || version == b.table.Load().version || version == failed {
+			clients.follow(b.table.Load()) // Seed and Apply load the table themselves
+			continue
+		}
+		if err := b.loadSetup(ctx); err != nil {
+			b.log.Error("the new setup cannot be used; the old one stays", "version", version, "error", err)
+			failed = version
+			continue
+		}
+		clients.follow(b.table.Load())
+	}
+}
+
+// loadSetup reads the setup from the store and makes it the one in use.
+func (b *Broker) loadSetup(ctx context.Context) error {
+	b.loading.Lock()
+	defer b.loading.Unlock()
+	s, version, err := b.o.Store.Setup(ctx)
+	if err != nil {
+		return err
+	}
+	old := b.table.Load()
+	if old != nil && old.version == version {
+		return nil
+	}
+	t, err := b.compile(s, version, old)
+	b.metrics.setupFailed(err != nil)
+	if err != nil {
+		return err
+	}
+	if b.o.SetChecks != nil {
+		b.o.SetChecks(t.checks)
+	}
+	b.table.Store(t)
+	b.log.Info("setup in use", "version", version, "directories", len(t.directories), "destinations", len(t.destinations), "desktops", len(t.setup.Desktops))
+	return nil
+}
+
+// runners runs each directory client of the current table, and those of older tables for as
+// long as a login may still use them.
+type runners struct {
+	ctx  context.Context
+	wg   sync.WaitGroup
+	stop map[*directory.Client]func()
+}
+
+func (r *runners) follow(t *table) {
+	wanted := make(map[*directory.Client]bool)
+	for _, d := range t.directories {
+		wanted[d.client] = true
+		if r.stop[d.client] != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(r.ctx)
+		r.stop[d.client] = cancel
+		r.wg.Go(func() { d.client.Run(ctx) })
+	}
+	for c, stop := range r.stop {
+		if wanted[c] {
+			continue
+		}
+		delete(r.stop, c)
+		r.wg.Go(func() {
+			select {
+			case <-time.After(retireAfter):
+			case <-r.ctx.Done():
+			}
+			stop()
+		})
+	}
+}
+
+func (r *runners) wait() {
+	for _, stop := range r.stop {
+		stop()
+	}
+	r.wg.Wait()
+}
+
+func (b *Broker) purges(ctx context.Context) {
+	tick := time.NewTicker(purgeEvery)
+	defer tick.Stop()
+	for {
+		bounded, cancel := context.WithTimeout(ctx, time.Minute)
+		p, err := b.o.Store.Purge(bounded, Retention{Log: b.cfg.LogRetention, Sessions: keepSessions})
+		cancel()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			b.log.Warn("purge failed", "error", err)
+		case p != Purged{}:
+			b.log.Info("purged", "released", p.Released, "sessions", p.Sessions, "keys", p.Keys, "log", p.Log)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

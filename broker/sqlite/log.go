@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"switchpoint/broker"
+)
+
+// AppendLog implements broker.Store.
+func (s *Store) AppendLog(ctx context.Context, row broker.LogRow) error {
+	return s.write(ctx, "append log", func(t txn) error { return appendLog(t, row) })
+}
+
+func appendLog(t txn, r broker.LogRow) error {
+	_, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, t.now, r.Ref, r.Kind, r.Code, r.Directory, r.User, r.ClientAddr, r.ClientName, r.SiteID, r.Session, r.Desktop,
+		r.Duration.Microseconds(), strings.Join(r.Reason, "\n"))
+	return err
+}
+
+// LogByRef implements broker.Store.
+func (s *Store) LogByRef(ctx context.Context, ref string) (broker.LogRow, error) {
+	var r broker.LogRow
+	err := s.read(ctx, "find log row", func(t txn) error {
+		var at, us int64
+		var reason string
+		err := t.row(`SELECT id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason
+			FROM log WHERE ref = ? ORDER BY id DESC LIMIT 1`, ref).Scan(&r.ID, &at, &r.Ref, &r.Kind, &r.Code, &r.Directory, &r.User,
+			&r.ClientAddr, &r.ClientName, &r.SiteID, &r.Session, &r.Desktop, &us, &reason)
+		r.At, r.Duration = moment(at), time.Duration(us)*time.Microsecond
+		if reason != "" {
+			r.Reason = strings.Split(reason, "\n")
+		}
+		return err
+	})
+	return r, err
+}
+
+// Purge implements broker.Store.
+func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, error) {
+	var p broker.Purged
+	err := s.write(ctx, "purge", func(t txn) (err error) {
+		for _, step := range []struct {
+			count *int
+			query string
+			arg   int64
+		}{
+			{&p.Released, `DELETE FROM claim WHERE session_id IN (SELECT id FROM session WHERE expires_at <= ? AND ended_at IS NULL)`, t.now},
+			{&p.Keys, `DELETE FROM idempotency WHERE expires_at <= ?`, t.now},
+			{&p.Sessions, `DELETE FROM session WHERE COALESCE(ended_at, expires_at) <= ?`, t.now - r.Sessions.Milliseconds()},
+			{&p.Log, `DELETE FROM log WHERE at <= ?`, t.now - r.Log.Milliseconds()},
+		} {
+			if *step.count, err = t.exec(step.query, step.arg); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return p, err
+}

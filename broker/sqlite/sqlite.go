@@ -1,0 +1,156 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"switchpoint/broker"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DefaultBusyTimeout is how long SQLite itself waits for another process's write.
+const DefaultBusyTimeout = 5 * time.Second
+
+// Options of Open. The zero value is usable.
+type Options struct {
+	Log *slog.Logger
+	// BusyTimeout bounds the wait for another process's transaction; the context of a call may
+	// end it sooner.
+	BusyTimeout time.Duration
+}
+
+// Store is the database of one process. Use Open; Close it once.
+type Store struct {
+	writer  *sql.DB // exactly one connection
+	readers *sql.DB
+}
+
+var _ broker.Store = (*Store)(nil)
+
+// Open opens or creates the database at path and brings its schema up to date.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.BusyTimeout == 0 {
+		o.BusyTimeout = DefaultBusyTimeout
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := private(path); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{}
+	if s.writer, err = sql.Open("sqlite", dsn(path, o.BusyTimeout, false)); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	s.writer.SetMaxOpenConns(1)
+	if s.readers, err = sql.Open("sqlite", dsn(path, o.BusyTimeout, true)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.writer.Close())
+	}
+	s.readers.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
+	s.readers.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
+	if err := migrate(ctx, s.writer, path, o.Log); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// Close closes all connections.
+func (s *Store) Close() error {
+	return errors.Join(s.readers.Close(), s.writer.Close())
+}
+
+// private makes sure that nobody else can read the file; SQLite gives its mode to -wal and -shm.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
+}
+
+// dsn is the connection string. The order of the pragmas matters: busy_timeout must stand
+// before journal_mode, which takes a lock.
+func dsn(path string, busy time.Duration, readOnly bool) string {
+	q := url.Values{"_pragma": {
+		"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")",
+		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)",
+	}}
+	if readOnly {
+		q.Add("_pragma", "query_only(1)")
+		q.Set("_txlock", "deferred")
+	} else {
+		q.Set("_txlock", "immediate")
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
+	return u.String()
+}
+
+// migrate brings the schema up to date, one process at a time.
+func migrate(ctx context.Context, db *sql.DB, path string, log *slog.Logger) (err error) {
+	unlock, err := lockFile(ctx, path+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSlog(log))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	done, err := p.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", classify(err))
+	}
+	for _, m := range done {
+		log.Info("database migrated", "version", m.Source.Version, "took", m.Duration)
+	}
+	return nil
+}
+
+// lockFile takes an exclusive lock that the kernel drops with the process.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil // closing drops the lock
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("wait for another process to migrate (%s): %w", path, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

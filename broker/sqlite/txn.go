@@ -1,0 +1,86 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"switchpoint/broker"
+)
+
+// nowSQL is the database's clock in milliseconds.
+const nowSQL = `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+
+// txn is one transaction with its one moment: every row that it writes carries the same time.
+type txn struct {
+	*sql.Tx
+	ctx context.Context
+	now int64
+}
+
+func (t txn) exec(query string, args ...any) (int, error) {
+	r, err := t.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.RowsAffected()
+	return int(n), err
+}
+
+func (t txn) row(query string, args ...any) *sql.Row { return t.QueryRowContext(t.ctx, query, args...) }
+
+// write runs fn in one immediate transaction and commits unless fn fails.
+func (s *Store) write(ctx context.Context, op string, fn func(txn) error) error {
+	return run(ctx, s.writer, op, fn)
+}
+
+// read runs fn on one consistent view of the database.
+func (s *Store) read(ctx context.Context, op string, fn func(txn) error) error {
+	return run(ctx, s.readers, op, fn)
+}
+
+func run(ctx context.Context, db *sql.DB, op string, fn func(txn) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, classify(err))
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	t := txn{Tx: tx, ctx: ctx}
+	if err := t.row(`SELECT ` + nowSQL).Scan(&t.now); err != nil {
+		return fmt.Errorf("%s: %w", op, classify(err))
+	}
+	if err := fn(t); err != nil {
+		return fmt.Errorf("%s: %w", op, classify(err))
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("%s: %w", op, classify(err))
+	}
+	return nil
+}
+
+// classify turns the driver's errors into the store's. What it does not know stays as it is:
+// a fault of ours, not a state of the database.
+func classify(err error) error {
+	var e *sqlite.Error
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return broker.ErrNotFound
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, sql.ErrConnDone):
+		return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
+	case !errors.As(err, &e):
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PROTOCOL:
+		return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
+	}
+	return err
+}
+
+func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

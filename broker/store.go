@@ -1,0 +1,97 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// What a Store answers besides success. A store wraps one of these; callers use errors.Is.
+var (
+	// ErrNotFound: the row does not exist, is deleted, or the session has ended or expired.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: somebody else changed or took it first: a site id held by a live broker, a
+	// setup of another version, a desktop that was claimed meanwhile.
+	ErrConflict = errors.New("conflict")
+	// ErrUnavailable: the database did not answer in time or cannot be written.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrFenced: a later broker process has taken over this site id; this one must stop.
+	ErrFenced = errors.New("site id taken over by a later process")
+	// ErrKeyReused: the Idempotency-Key was used before for something else.
+	ErrKeyReused = errors.New("idempotency key was used for something else")
+	// ErrNoDesktop: the pool has no free desktop left.
+	ErrNoDesktop = errors.New("no free desktop")
+	// ErrMaintenance: the desktop is in maintenance.
+	ErrMaintenance = errors.New("desktop in maintenance")
+)
+
+// Store is the cluster's one shared memory. One method is one transaction: either all of its
+// effects are durable when it returns nil, or none. Every method is safe for concurrent use by
+// many goroutines and by several broker processes, and honours the deadline of ctx.
+//
+// Durable time is the database's: rows carry its clock, never the caller's. Row ids (UUIDv7)
+// come from the application. broker/storetest is the contract in executable form.
+type Store interface {
+	// Join makes n a member of the cluster and returns what all members share. The first broker
+	// of an empty database creates the cluster with the name and secret of its proposal. It
+	// fails with ErrConflict when the site id belongs to another live broker (a heartbeat
+	// younger than live) or when the database belongs to a cluster of another name. The same
+	// name may always rejoin: the epoch rises and fences the earlier process.
+	Join(ctx context.Context, n Node, proposal Cluster, live time.Duration) (Membership, error)
+	// Heartbeat says that the member lives. ErrFenced when its epoch is no longer the newest.
+	Heartbeat(ctx context.Context, m Membership) error
+	// Leave marks the member stopped, so that its site id is free at once.
+	Leave(ctx context.Context, m Membership) error
+	// Brokers lists all members by site id.
+	Brokers(ctx context.Context) ([]NodeStatus, error)
+
+	// Setup returns the cluster's setup and its version; version 0 is a database never filled.
+	Setup(ctx context.Context) (Setup, int64, error)
+	// SetupVersion is the cheap question that every broker asks once a second.
+	SetupVersion(ctx context.Context) (int64, error)
+	// ReplaceSetup stores s if the version is still expect (else ErrConflict) and returns the
+	// new version. Desktops and pools keep their identity (claims, offers) as long as their
+	// names stay; vanished ones are marked deleted, never removed.
+	ReplaceSetup(ctx context.Context, s Setup, expect int64, log LogRow) (int64, error)
+
+	// Login records the outcome of one authenticated login: idempotency row, session, log row
+	// and offers in one transaction. With a key that was used before by the same user and
+	// password it changes nothing and returns the recorded outcome with Replayed set;
+	// otherwise a used key is ErrKeyReused. A login that would get no offer at all makes no
+	// session: the log row becomes a refusal and the outcome has no session.
+	Login(ctx context.Context, r LoginRecord) (LoginOutcome, error)
+	// Session finds the running session of a token hash.
+	Session(ctx context.Context, tokenHash [32]byte) (Session, error)
+	// Offers lists what q's user may connect to: own desktops first, then pooled offers.
+	Offers(ctx context.Context, q OfferQuery) ([]Offer, error)
+	// Candidates returns the desktops that an offer may lead to now, at most limit: the own or
+	// already claimed one alone, else free ones in random order. ErrNotFound when the session
+	// holds no such offer, ErrNoDesktop when none is free, ErrMaintenance.
+	Candidates(ctx context.Context, s Session, offer OfferID, limit int) ([]Candidate, error)
+	// Connect gives the session its desktop: a pooled one is claimed for the user atomically
+	// under any concurrency. Errors as Candidates, and ErrConflict when r.Desktop was taken
+	// meanwhile, ErrKeyReused when the key stands for another offer.
+	Connect(ctx context.Context, r ConnectRecord) (Candidate, error)
+	// Logout ends the session and releases the pooled desktops that it holds.
+	Logout(ctx context.Context, sessionID string, log LogRow) (released int, err error)
+
+	// Assigned says whether the user has a desktop of his own in this cluster.
+	Assigned(ctx context.Context, directory, user string) (bool, error)
+	// AppendLog writes one log row.
+	AppendLog(ctx context.Context, row LogRow) error
+	// LogByRef finds the newest log row with the reference.
+	LogByRef(ctx context.Context, ref string) (LogRow, error)
+	// Purge releases the desktops of expired sessions and deletes what is older than r keeps.
+	Purge(ctx context.Context, r Retention) (Purged, error)
+}
+
+// Retention says how long rows are kept after they stop to matter (PU2).
+type Retention struct {
+	Log      time.Duration // log rows
+	Sessions time.Duration // ended and expired sessions
+}
+
+// Purged counts what one Purge did.
+type Purged struct {
+	Released, Sessions, Keys, Log int
+}

@@ -1,0 +1,16 @@
+package configs
+
+import "embed"
+
+//go:embed demo
+var demoFiles embed.FS
+
+// Demo holds the files of the demo, below "demo/": one configuration for each of its processes,
+// the setup of each cluster ("demo/us.broker.toml") and the zone. They are complete but for
+// what only a start can make: certificates under certs/, the password of the directory at
+// secrets/ldap, and the keys of the peers, which stand in them as "KEY-OF-" and the name of
+// the node.
+//
+// Each certificate has to name the address of its role besides its host names, since probes
+// verify the address that they dial.
+func Demo() embed.FS { return demoFiles }

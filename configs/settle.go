@@ -1,0 +1,90 @@
+package configs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"switchpoint/broker"
+)
+
+// settle fills what belongs to the process and makes paths, which are relative to dir in the
+// file, usable from the working directory.
+func (c *Config) settle(dir string) {
+	if c.Node.Name == "" {
+		// Without a host name the empty name stays, and the check asks for one.
+		c.Node.Name, _ = os.Hostname()
+	}
+	if c.Node.Datacenter == "" && len(c.Datacenters) == 1 {
+		c.Node.Datacenter = c.Datacenters[0].Name
+	}
+	setDefault(&c.Node.StateDir, DefaultStateDir)
+	setDefault(&c.Log.Level, DefaultLogLevel)
+	setDefault(&c.Log.Format, DefaultLogFormat)
+	for _, path := range c.paths() {
+		*path = under(dir, *path)
+	}
+	if c.GTM != nil {
+		c.GTM.Datacenter = c.Node.Datacenter
+		c.GTM.Datacenters = c.datacenterNames()
+	}
+	if c.Broker != nil {
+		setDefault(&c.Broker.Database.Path, filepath.Join(c.Node.StateDir, "broker.db"))
+	}
+}
+
+// paths lists every value that names a file or folder.
+func (c *Config) paths() []*string {
+	list := []*string{&c.Node.StateDir, &c.Admin.Cert, &c.Admin.Key, &c.Admin.TokenFile}
+	for i := range c.Monitors {
+		list = append(list, &c.Monitors[i].CA)
+	}
+	if c.GTM != nil {
+		for i := range c.GTM.Zones {
+			list = append(list, &c.GTM.Zones[i].File)
+		}
+	}
+	if c.LB != nil {
+		for i := range c.LB.Listeners {
+			list = append(list, &c.LB.Listeners[i].Cert, &c.LB.Listeners[i].Key)
+		}
+		for i := range c.LB.Pools {
+			list = append(list, &c.LB.Pools[i].CA)
+		}
+	}
+	if c.Broker != nil {
+		list = append(list, &c.Broker.Cert, &c.Broker.Key, &c.Broker.Seed, &c.Broker.Database.Path)
+	}
+	return list
+}
+
+// settleSetup makes the paths of a setup absolute: it goes into the database, and brokers with
+// other working directories read it there.
+func settleSetup(s *broker.Setup, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for i := range s.Directories {
+		d := &s.Directories[i]
+		d.CA = under(dir, d.CA)
+		if path, isFile := strings.CutPrefix(d.BindPassword, "file:"); isFile {
+			d.BindPassword = "file:" + under(dir, path)
+		}
+	}
+	return nil
+}
+
+// under puts a relative path below dir. Empty means "not given" and stays so.
+func under(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+func setDefault(value *string, fallback string) {
+	if *value == "" {
+		*value = fallback
+	}
+}

@@ -1,0 +1,140 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// ErrRefused means that this user may not sign in with this password. The reason is in a
+// RefusedError, for logs: users get one generic message (SE2).
+var ErrRefused = errors.New("directory refused the login")
+
+// ErrUnavailable means that no server of the directory could answer in time; the same question
+// may be answered later.
+var ErrUnavailable = errors.New("directory unavailable")
+
+// ErrNoUser means that a search found no entry, or more than one, for a name.
+var ErrNoUser = &RefusedError{Code: CodeNoUser}
+
+// Codes of a RefusedError besides the sub-codes of Active Directory.
+const (
+	CodeNoUser        = "no-user"
+	CodeWrongPassword = "wrong-password"
+	CodeEmptyPassword = "empty-password"
+	CodeBadName       = "bad-name" // empty, too long, or with control characters
+	CodeNotAllowed    = "not-allowed"
+)
+
+// RefusedError says why a login was refused. Code is one of the codes above or a sub-code of
+// Active Directory: "525" no such user, "52e" wrong password, "530" not now, "531" not from
+// here, "532" password expired, "533" disabled, "701" account expired, "773" password must
+// change, "775" locked.
+type RefusedError struct{ Code string }
+
+// Error names the code.
+func (e *RefusedError) Error() string { return "directory refused the login: " + e.Code }
+
+// Is makes every RefusedError an ErrRefused, and equal to one with the same code.
+func (e *RefusedError) Is(target error) bool {
+	if target == ErrRefused {
+		return true
+	}
+	other, ok := target.(*RefusedError)
+	return ok && other.Code == e.Code
+}
+
+// Explain says in words what the code means, for logs and for operators.
+func (e *RefusedError) Explain() string {
+	switch e.Code {
+	case CodeNoUser, "525":
+		return "no such user"
+	case CodeWrongPassword, "52e":
+		return "wrong password"
+	case CodeEmptyPassword:
+		return "empty password"
+	case CodeBadName:
+		return "not a possible user name"
+	case CodeNotAllowed:
+		return "the directory does not let this user bind"
+	case "530":
+		return "sign-in is not allowed at this time"
+	case "531":
+		return "sign-in is not allowed from this workstation"
+	case "532":
+		return "password expired"
+	case "533":
+		return "account disabled"
+	case "701":
+		return "account expired"
+	case "773":
+		return "password must be changed"
+	case "775":
+		return "account locked"
+	}
+	return "code " + e.Code
+}
+
+// transportError is a failure of the connection, not an answer: the server did not say anything
+// about the question.
+type transportError struct {
+	err     error
+	dial    bool // nothing was sent yet
+	timeout bool // Config.Timeout or the deadline of the caller
+}
+
+func (e *transportError) Error() string { return e.err.Error() }
+func (e *transportError) Unwrap() error { return e.err }
+
+// classify sorts what go-ldap returned for an operation whose context is ctx: a transportError,
+// the caller's own cancellation, or the server's answer as it is.
+func classify(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case ctx.Err() != nil:
+		return &transportError{err: errors.New("no answer in time"), timeout: true}
+	}
+	var answer *ldap.Error
+	if !errors.As(err, &answer) {
+		return &transportError{err: err}
+	}
+	switch answer.ResultCode {
+	case ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse, ldap.ErrorMalformedPacket,
+		ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
+		return &transportError{err: err}
+	}
+	return err
+}
+
+// adCode finds the sub-code in a diagnostic message of Active Directory, such as
+// "80090308: LdapErr: DSID-0C09042A, comment: AcceptSecurityContext error, data 52e, v4563".
+var adCode = regexp.MustCompile(`(?i)AcceptSecurityContext error, data ([0-9a-f]{3,8})\b`)
+
+// bindResult turns the answer to a user's bind into our errors.
+func bindResult(err error) error {
+	var answer *ldap.Error
+	if err == nil || errors.Is(err, ErrUnavailable) || !errors.As(err, &answer) {
+		return err
+	}
+	switch answer.ResultCode {
+	case ldap.LDAPResultInvalidCredentials:
+		if answer.Err != nil {
+			if m := adCode.FindStringSubmatch(answer.Err.Error()); m != nil {
+				return &RefusedError{Code: strings.ToLower(m[1])}
+			}
+		}
+		return &RefusedError{Code: CodeWrongPassword}
+	case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax:
+		return &RefusedError{Code: CodeNoUser}
+	case ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultConstraintViolation:
+		return &RefusedError{Code: CodeNotAllowed}
+	}
+	return fmt.Errorf("bind: %w", err)
+}

@@ -1,0 +1,69 @@
+package directory
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// maxName bounds a login name, in bytes; sAMAccountName has 20 characters, a UPN 113 at most in
+// practice.
+const maxName = 256
+
+// DefaultUserFilter finds users of OpenLDAP and of Active Directory alike: a server that does
+// not know one of the attributes treats its part as undefined and still finds by the others.
+const DefaultUserFilter = "(|(uid={user})(sAMAccountName={user})(userPrincipalName={upn}))"
+
+// loginName is what a user typed, taken apart.
+type loginName struct {
+	account string // compared with uid and sAMAccountName
+	full    string // compared with userPrincipalName
+}
+
+// parseName normalises `DOM\user`, `user@upn` and `user`. domain is the directory's own DNS
+// domain: only of a name in that domain may the part before the @ stand alone. Elsewhere
+// alice@uk.company.com would find the alice of us.company.com, who is somebody else.
+func parseName(typed, domain string) (loginName, error) {
+	name := strings.TrimSpace(typed)
+	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
+		name = strings.TrimSpace(name[i+1:])
+	}
+	bad := name == "" || len(typed) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl)
+	if bad {
+		return loginName{}, &RefusedError{Code: CodeBadName}
+	}
+	n := loginName{account: name, full: name}
+	if i := strings.LastIndexByte(name, '@'); i > 0 && domain != "" && strings.EqualFold(name[i+1:], domain) {
+		n.account = name[:i]
+	}
+	return n, nil
+}
+
+// buildFilter puts a name into a user filter. Both placeholders are escaped (RFC 4515, 3), and
+// both are replaced in one pass: what the user typed is never looked at for placeholders.
+func buildFilter(filter string, n loginName) string {
+	return strings.NewReplacer(
+		"{user}", ldap.EscapeFilter(n.account),
+		"{upn}", ldap.EscapeFilter(n.full),
+	).Replace(filter)
+}
+
+// baseDomain gives the DNS domain of a base DN: "ou=x,dc=company,dc=com" is company.com. It is
+// empty when the DN has no dc components.
+func baseDomain(base string) string {
+	dn, err := ldap.ParseDN(base)
+	if err != nil {
+		return ""
+	}
+	var labels []string
+	for _, rdn := range dn.RDNs {
+		for _, a := range rdn.Attributes {
+			if strings.EqualFold(a.Type, "dc") {
+				labels = append(labels, a.Value)
+			}
+		}
+	}
+	return strings.Join(labels, ".")
+}

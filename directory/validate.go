@@ -1,0 +1,199 @@
+package directory
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"switchpoint/internal/problem"
+)
+
+// Bounds of the settings.
+const (
+	minTimeout  = 10 * time.Millisecond
+	maxTimeout  = 2 * time.Minute // no login waits longer (LG1)
+	maxMaxConns = 1024
+	maxSecret   = 4 << 10
+)
+
+// WithDefaults fills what is empty with the values of LD1.
+func (c Config) WithDefaults() Config {
+	c.UserFilter = cmp.Or(c.UserFilter, DefaultUserFilter)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
+	return c
+}
+
+// Validate reports every fault of the section. It opens no connection and reads no secret.
+func (c Config) Validate() error {
+	var probs problem.List
+	if c.Name == "" {
+		probs.Addf("name", "give the directory a name, for rules, logs and metrics", "no name")
+	}
+	if len(c.Servers) == 0 {
+		probs.Addf("servers", `name at least one, e.g. servers = ["ldaps://dc1.company.com"]`, "no servers")
+	}
+	for i, s := range c.Servers {
+		c.checkServer(&probs, fmt.Sprintf("servers[%d]", i), s)
+	}
+	c.checkSearch(&probs)
+	c.checkTLS(&probs)
+	if c.Timeout != 0 && (c.Timeout < minTimeout || c.Timeout > maxTimeout) {
+		probs.Addf("timeout", fmt.Sprintf("use %s to %s", minTimeout, maxTimeout), "%s is no time-out for an operation", c.Timeout)
+	}
+	if c.MaxConns < 0 || c.MaxConns > maxMaxConns {
+		probs.Addf("max_conns", fmt.Sprintf("use 1 to %d", maxMaxConns), "%d connections are not possible", c.MaxConns)
+	}
+	return probs.Err()
+}
+
+func (c Config) checkServer(probs *problem.List, path, server string) {
+	const cure = `write "ldaps://host", or "ldap://host" with start_tls = true`
+	u, err := serverURL(server)
+	if err != nil {
+		probs.Addf(path, cure, "%s", err)
+		return
+	}
+	if u.Scheme == "ldaps" && c.StartTLS {
+		probs.Addf(path, "write ldap:// or leave start_tls out", "%q is encrypted from the start, start_tls cannot be used with it", server)
+	}
+	if u.Scheme == "ldap" && !c.StartTLS && !c.AllowPlain && !isLoopback(u.Hostname()) {
+		probs.Addf(path, cure+"; allow_plain = true accepts the risk", "%q would send passwords over the network unencrypted", server)
+	}
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// serverURL parses a server's URL and adds the default port of its scheme.
+func serverURL(server string) (*url.URL, error) {
+	u, err := url.Parse(server)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is no URL", server)
+	case u.Scheme != "ldap" && u.Scheme != "ldaps":
+		return nil, fmt.Errorf("%q is neither ldap:// nor ldaps://", server)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%q has no host", server)
+	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("%q has more than scheme, host and port", u.Redacted())
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ldap": "389", "ldaps": "636"}[u.Scheme]
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return nil, fmt.Errorf("%q has no port from 1 to 65535", server)
+	}
+	u.Host = net.JoinHostPort(u.Hostname(), port)
+	return u, nil
+}
+
+func (c Config) checkSearch(probs *problem.List) {
+	if c.BaseDN == "" {
+		probs.Addf("base_dn", `name where users are searched, e.g. base_dn = "dc=company,dc=com"`, "no base_dn")
+	} else if _, err := ldap.ParseDN(c.BaseDN); err != nil {
+		probs.Addf("base_dn", "write it as dc=company,dc=com", "%q is no DN", c.BaseDN)
+	}
+	switch {
+	case c.BindDN == "" && c.BindPassword != "":
+		probs.Addf("bind_dn", "name the service account, or leave bind_password out for anonymous searches", "a password without a bind_dn")
+	case c.BindDN != "" && c.BindPassword == "":
+		probs.Addf("bind_password", "add bind_password = \"file:PATH\" or \"env:NAME\"", "no password for bind_dn")
+	case c.BindPassword != "":
+		// The value is not shown: it may be the password itself.
+		if _, _, err := secretReference(c.BindPassword); err != nil {
+			probs.Addf("bind_password", "write the password to a file and name it: \"file:PATH\", or use \"env:NAME\"", "%s", err)
+		}
+	}
+	filter := cmp.Or(c.UserFilter, DefaultUserFilter)
+	if !strings.Contains(filter, "{user}") && !strings.Contains(filter, "{upn}") {
+		probs.Addf("user_filter", "put {user} where the name belongs, e.g. (uid={user})", "the filter would find the same entry for every name")
+	}
+	if _, err := ldap.CompileFilter(buildFilter(filter, loginName{account: "x", full: "x@y"})); err != nil {
+		probs.Addf("user_filter", "correct the filter (RFC 4515), e.g. (&(objectClass=person)(uid={user}))", "%q is no filter: %s", filter, err)
+	}
+}
+
+func (c Config) checkTLS(probs *problem.List) {
+	if c.CA != "" && c.NoVerify {
+		probs.Addf("no_verify", "leave no_verify out", "with no_verify the certificates in ca would not be used")
+	}
+	if c.CA != "" {
+		if _, err := loadCA(c.CA); err != nil {
+			probs.Addf("ca", "name a PEM file with the certificates of the CA", "%s", err)
+		}
+	}
+}
+
+// tlsConfig is for the server at host.
+func (c Config) tlsConfig(host string) (*tls.Config, error) {
+	t := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         cmp.Or(c.Verify, host),
+		InsecureSkipVerify: c.NoVerify, // the operator's own choice; `switchpoint check` warns of it
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+	}
+	if c.CA == "" {
+		return t, nil
+	}
+	var err error
+	t.RootCAs, err = loadCA(c.CA)
+	return t, err
+}
+
+func loadCA(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the CA file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate in %s", path)
+	}
+	return pool, nil
+}
+
+// secretReference takes "file:PATH" or "env:NAME" apart. Its error never shows the value.
+func secretReference(ref string) (kind, name string, err error) {
+	kind, name, found := strings.Cut(ref, ":")
+	if !found || kind != "file" && kind != "env" || name == "" {
+		return "", "", errors.New("a password must not stand in the configuration")
+	}
+	return kind, name, nil
+}
+
+// readSecret gives the password that a reference names; one line end after it does not count.
+func readSecret(ref string) (string, error) {
+	kind, name, err := secretReference(ref)
+	if err != nil {
+		return "", err
+	}
+	var secret string
+	if kind == "env" {
+		secret = os.Getenv(name)
+	} else {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return "", fmt.Errorf("read the bind password: %w", err)
+		}
+		secret = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	}
+	if secret == "" || len(secret) > maxSecret {
+		return "", fmt.Errorf("the bind password in %s %s is empty or longer than %d bytes", kind, name, maxSecret)
+	}
+	return secret, nil
+}

@@ -1,0 +1,32 @@
+// Package gtm answers which datacenter: it is an authoritative DNS server whose answers follow
+// health and the client's place.
+//
+// A question takes this way:
+//
+//	packet -> parseQuery (wire.go) -> Resolve (resolve.go) -> pack (message.go) -> packet
+//	                                     |
+//	          zone (zone.go) finds the node; a steered node asks
+//	          order (topology.go): which datacenters, in which order, for this client
+//	          decide (steer.go):   which members, from the health snapshot
+//	          records (records.go): the decision as A, AAAA or SRV
+//
+// Invariants:
+//   - Resolve is pure: (table, snapshot, question) -> answer and reason. It has no clock, no
+//     randomness (the question carries its draw) and no I/O. The server loads the table and the
+//     snapshot once per query, so that one answer never mixes two moments.
+//   - A, AAAA and SRV of one steered name come from one decision: the SRV records of the best
+//     priority are exactly the members that A and AAAA answer.
+//   - decide, order and everything of steering are free of DNS library types: only zone.go,
+//     zonefile.go, overlay.go, records.go, resolve.go and message.go know them.
+//   - A Table never changes. SetTable swaps it whole; a configuration that does not compile is
+//     never swapped in.
+//
+// Failure rules:
+//   - No table yet: SERVFAIL. A name outside of all zones: REFUSED. A packet that is no message:
+//     FORMERR, or silence where an answer could start a loop (a response, less than a header).
+//   - All members of a name are down: what the name's all_down says, and the reason says so.
+//   - A steered name lies over the zone file: records of the steered types at that name are
+//     hidden by it. A CNAME or DNAME there, or a delegation above it, is refused by Compile.
+//   - Every goroutine and connection is bounded: a fixed number of UDP readers, a cap on TCP
+//     connections in all and per client, idle and write time-outs.
+package gtm

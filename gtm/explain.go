@@ -1,0 +1,39 @@
+package gtm
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// NewQuestion makes a question from what a person types: a name with or without the final dot
+// and a type's mnemonic ("A", "SRV", "TYPE65").
+func NewQuestion(name, qtype string, client netip.Addr) (Question, error) {
+	if _, ok := dns.IsDomainName(name); !ok || name == "" {
+		return Question{}, fmt.Errorf("%q is no domain name; write it as in cb.company.com", name)
+	}
+	qtype = strings.ToUpper(qtype)
+	number, ok := dns.StringToType[qtype]
+	if !ok {
+		if _, err := fmt.Sscanf(qtype, "TYPE%d", &number); err != nil {
+			return Question{}, fmt.Errorf("%q is no DNS type; write A, AAAA, SRV, ... or TYPE and a number", qtype)
+		}
+	}
+	return Question{Name: dns.Fqdn(name), Type: number, Client: client.Unmap()}, nil
+}
+
+// Lines gives the answer's records as a person reads them, after its response code.
+func (a Answer) Lines() []string {
+	out := []string{"rcode:       " + dns.RcodeToString[a.Rcode]}
+	section := func(name string, rrs []dns.RR) {
+		for _, rr := range rrs {
+			out = append(out, name+strings.ReplaceAll(rr.String(), "\t", " "))
+		}
+	}
+	section("answer:      ", a.Answer)
+	section("authority:   ", a.Ns)
+	section("additional:  ", a.Extra)
+	return out
+}

@@ -1,0 +1,201 @@
+package gtm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"switchpoint/healthcheck"
+)
+
+// Options is what a Server needs.
+type Options struct {
+	// Listen are ip:port addresses; each gets a UDP and a TCP socket. Port 0 chooses a free
+	// one, the same for both.
+	Listen []string
+	// Snapshot gives the newest health snapshot; it is called once per query.
+	Snapshot func() *healthcheck.Snapshot
+	Log      *slog.Logger          // nil discards
+	Metrics  prometheus.Registerer // nil registers nothing
+}
+
+// Server is the DNS server around Resolve: sockets, nothing else.
+type Server struct {
+	table    atomic.Pointer[Table]
+	snapshot func() *healthcheck.Snapshot
+	log      *slog.Logger
+	metrics  *metrics
+	udp      []*net.UDPConn
+	tcp      []*net.TCPListener
+	limits   tcpLimits
+	conns    connTable
+}
+
+// New binds the sockets, so that a port in use is known before anything runs. They answer
+// nothing until Run, and SERVFAIL until SetTable. Run closes them, also with an ended context.
+func New(o Options) (*Server, error) {
+	s := &Server{snapshot: o.Snapshot, log: o.Log, limits: defaultTCPLimits()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.snapshot == nil {
+		s.snapshot = func() *healthcheck.Snapshot { return nil }
+	}
+	var err error
+	if s.metrics, err = newMetrics(o.Metrics); err != nil {
+		return nil, err
+	}
+	for _, l := range o.Listen {
+		if err := s.bind(l); err != nil {
+			s.closeSockets()
+			return nil, fmt.Errorf("gtm: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// SetTable makes t the configuration of every query from now on.
+func (s *Server) SetTable(t *Table) { s.table.Store(t) }
+
+// Addr gives the bound addresses in the order of Listen.
+func (s *Server) Addr() []netip.AddrPort {
+	out := make([]netip.AddrPort, len(s.udp))
+	for i, c := range s.udp {
+		out[i] = c.LocalAddr().(*net.UDPAddr).AddrPort()
+	}
+	return out
+}
+
+// Run serves until ctx ends, then closes every socket and connection and waits for all of its
+// goroutines. It runs once and always returns nil: a socket error is counted and outlived.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		<-ctx.Done()
+		s.closeSockets()
+		s.conns.closeAll()
+		return nil
+	})
+	for _, c := range s.udp {
+		for range runtime.GOMAXPROCS(0) {
+			g.Go(func() error { return s.serveUDP(ctx, c) })
+		}
+	}
+	for _, l := range s.tcp {
+		g.Go(func() error { return s.serveTCP(ctx, l) })
+	}
+	return g.Wait()
+}
+
+// serveUDP answers packets of one socket, one at a time, with its own two buffers. Several run
+// per socket; there is no goroutine per packet, so that a flood costs packets and not memory.
+func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn) error {
+	in, out := make([]byte, maxMessage), make([]byte, maxMessage)
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(in)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			s.metrics.ioErrors.WithLabelValues("udp_read").Inc()
+			pause(ctx)
+			continue
+		}
+		wire := s.answer(in[:n], from.Addr(), "udp", out)
+		if wire == nil {
+			continue
+		}
+		if _, err := c.WriteToUDPAddrPort(wire, from); err != nil {
+			s.metrics.ioErrors.WithLabelValues("udp_write").Inc()
+		}
+	}
+}
+
+// answer loads table and snapshot once and responds.
+func (s *Server) answer(pkt []byte, client netip.Addr, transport string, buf []byte) []byte {
+	wire, out := respond(s.table.Load(), s.snapshot(), request{
+		packet: pkt, client: client.Unmap(), tcp: transport == "tcp", draw: rand.Uint64(),
+	}, buf)
+	s.metrics.count(transport, wire != nil, out)
+	return wire
+}
+
+// pause keeps a socket that fails at once, again and again, from taking a whole processor.
+func pause(ctx context.Context) {
+	t := time.NewTimer(10 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// bindTries bounds the search for a port that is free for both UDP and TCP.
+const bindTries = 20
+
+// bind opens the UDP and the TCP socket of one address.
+func (s *Server) bind(listen string) error {
+	addr, err := listenAddr(listen)
+	if err != nil {
+		return fmt.Errorf("listen on %q: %w", listen, err)
+	}
+	for try := 1; ; try++ {
+		udp, tcp, err := bindPair(addr)
+		if err == nil {
+			s.udp, s.tcp = append(s.udp, udp), append(s.tcp, tcp)
+			return nil
+		}
+		if addr.Port() != 0 || try == bindTries || !errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("listen on %s: %w%s", listen, err, bindCure(err))
+		}
+	}
+}
+
+func bindPair(addr netip.AddrPort) (*net.UDPConn, *net.TCPListener, error) {
+	lc := net.ListenConfig{Control: udpSocket}
+	p, err := lc.ListenPacket(context.Background(), "udp", addr.String())
+	if err != nil {
+		return nil, nil, err
+	}
+	udp := p.(*net.UDPConn)
+	bound := udp.LocalAddr().(*net.UDPAddr)
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: bound.IP, Port: bound.Port, Zone: bound.Zone})
+	if err != nil {
+		return nil, nil, errors.Join(err, udp.Close())
+	}
+	return udp, tcp, nil
+}
+
+// bindCure says what to do about an address that cannot be bound.
+func bindCure(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another process has this port: stop it, or change [gtm] listen"
+	case errors.Is(err, syscall.EACCES):
+		return "; ports below 1024 need CAP_NET_BIND_SERVICE"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "; this host does not have the address: add it to an interface, or change [gtm] listen"
+	}
+	return ""
+}
+
+// closeSockets ends every read and accept. Errors are of no use: the sockets go either way.
+func (s *Server) closeSockets() {
+	for _, c := range s.udp {
+		c.Close()
+	}
+	for _, l := range s.tcp {
+		l.Close()
+	}
+}

@@ -1,0 +1,126 @@
+package gtm
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"switchpoint/healthcheck"
+	"switchpoint/internal/problem"
+)
+
+// Table is a compiled Config: zones, steered names and topology. It is immutable.
+type Table struct {
+	zones       map[wireName]*zone
+	topology    *topology
+	datacenters []string // in the order of the configuration
+}
+
+// Checks lists what the section wants to know the health of: the address and port of every
+// member of a monitored name, each once.
+func (c Config) Checks() []healthcheck.Key {
+	var keys []healthcheck.Key
+	seen := map[healthcheck.Key]bool{}
+	for _, n := range c.Names {
+		if n.Monitor == "" {
+			continue
+		}
+		for _, p := range n.Pools {
+			for _, m := range p.Members {
+				if key := m.check(n.Monitor); !seen[key] {
+					seen[key] = true
+					keys = append(keys, key)
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// check is the member's target under a monitor.
+func (m Member) check(monitor string) healthcheck.Key {
+	return healthcheck.Key{Address: net.JoinHostPort(m.Address, strconv.Itoa(int(m.Port))), Monitor: monitor}
+}
+
+// Compile validates cfg, reads the zone files and builds the Table. ref gives the index of each
+// of cfg.Checks in the snapshots that Resolve will get. The error is a problem.List; nothing is
+// kept of a configuration that fails.
+func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.WithDefaults()
+	topology, err := newTopology(cfg.Topology, cfg.Datacenters, cfg.Datacenter)
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{zones: make(map[wireName]*zone, len(cfg.Zones)), topology: topology, datacenters: cfg.Datacenters}
+	var problems problem.List
+	for i, z := range cfg.Zones {
+		if err := t.addZone(z); err != nil {
+			problems.Addf(fmt.Sprintf("zone[%d].file", i), "repair the file; the zone is not replaced until it is whole", "%v", err)
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err // laying names over missing zones would only add noise
+	}
+	o := overlay{table: t, ref: ref}
+	for i, n := range cfg.Names {
+		o.name(fmt.Sprintf("name[%d]", i), n)
+	}
+	o.finish(cfg)
+	if err := o.problems.Err(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// addZone makes one zone, from its file or from its name servers.
+func (t *Table) addZone(cfg Zone) error {
+	origin, err := parseName(cfg.Origin)
+	if err != nil {
+		return fmt.Errorf("origin %q %w", cfg.Origin, err)
+	}
+	if cfg.File == "" {
+		if len(cfg.NS) == 0 {
+			return errors.New("neither a file nor name servers")
+		}
+		t.zones[origin] = synthZone(origin, cfg.NS)
+		return nil
+	}
+	z, err := readZoneFile(origin, cfg.File)
+	if err != nil {
+		return err
+	}
+	t.zones[origin] = z
+	return nil
+}
+
+// zoneFor finds the zone that answers for a name: the one with the longest origin. DS at an
+// origin is asked of the parent zone where that is ours and delegates the name (RFC 4035
+// section 3.1.4.1).
+func (t *Table) zoneFor(name wireName, qtype uint16) *zone {
+	z := t.holder(name)
+	if z == nil || qtype != typeDS || z.origin != name || name == rootName {
+		return z
+	}
+	if parent := t.holder(name.parent()); parent != nil {
+		if n := parent.nodes[name]; n != nil && n.get(typeNS) != nil {
+			return parent
+		}
+	}
+	return z
+}
+
+// holder finds the zone with the longest origin that a name lies in.
+func (t *Table) holder(name wireName) *zone {
+	for n := name; ; n = n.parent() {
+		if z := t.zones[n]; z != nil {
+			return z
+		}
+		if n == rootName {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package healthcheck
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// dialer opens the connections of all probes of a table. It is the place where connections
+// are opened, so that sharing them changes nothing in the probes.
+type dialer struct {
+	resolver *net.Resolver
+	net      net.Dialer
+}
+
+// newDialer uses the DNS server of the settings for host names, or the system's resolver.
+func newDialer(s Settings) *dialer {
+	d := &dialer{resolver: net.DefaultResolver, net: net.Dialer{KeepAlive: -1}}
+	if s.Resolver != "" {
+		var to net.Dialer
+		d.resolver = &net.Resolver{
+			PreferGo: true,
+			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return to.DialContext(ctx, network, s.Resolver)
+			},
+		}
+	}
+	return d
+}
+
+// wire is one connection of one probe. Close must be called.
+type wire struct {
+	net.Conn
+	release func() bool
+}
+
+// Close ends the connection and its watch over the context.
+func (w *wire) Close() error {
+	w.release()
+	return w.Conn.Close()
+}
+
+// dial resolves and connects, and fills the steps of r. On failure it has said why in r and
+// returns nil. The connection obeys the deadline and the end of ctx.
+func (d *dialer) dial(ctx context.Context, address string, r *Result) *wire {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		r.down("the address is no host:port: " + deepest(err))
+		return nil
+	}
+	addrs := []string{host}
+	if _, err := netip.ParseAddr(host); err != nil {
+		start := time.Now()
+		addrs, err = d.resolver.LookupHost(ctx, host)
+		r.Resolve = time.Since(start)
+		if err != nil {
+			r.failResolve(ctx, host, err)
+			return nil
+		}
+	}
+	start := time.Now()
+	conn, err := d.connect(ctx, addrs, port)
+	r.Dial = time.Since(start)
+	if err != nil {
+		r.fail(ctx, inConnect, err)
+		return nil
+	}
+	if end, ok := ctx.Deadline(); ok {
+		err = conn.SetDeadline(end)
+	}
+	if err != nil {
+		_ = conn.Close() // the connection is already broken: its first error is the reason
+		r.fail(ctx, inConnect, err)
+		return nil
+	}
+	release := context.AfterFunc(ctx, func() {
+		_ = conn.SetDeadline(time.Unix(1, 0)) // wakes every wait; a closed connection has none
+	})
+	return &wire{Conn: conn, release: release}
+}
+
+// connect tries the addresses in order and gives each an equal share of the time that is left.
+// The error is the first one: it is that of the address that a client would try first.
+func (d *dialer) connect(ctx context.Context, addrs []string, port string) (net.Conn, error) {
+	var first error
+	for i, a := range addrs {
+		conn, err := d.connectOne(ctx, net.JoinHostPort(a, port), len(addrs)-i)
+		if err == nil {
+			return conn, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+func (d *dialer) connectOne(ctx context.Context, address string, shares int) (net.Conn, error) {
+	if end, ok := ctx.Deadline(); ok && shares > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(shares))
+		defer cancel()
+	}
+	return d.net.DialContext(ctx, "tcp", address)
+}

@@ -1,0 +1,200 @@
+package healthcheck
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options is what an Engine is given. All of it may be left out.
+type Options struct {
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Engine probes the checks of its table and publishes what it judges. Its methods may be used
+// from any goroutine.
+type Engine struct {
+	log   *slog.Logger
+	mets  *metrics
+	start time.Time // zero of all scheduling times
+	snap  atomic.Pointer[Snapshot]
+	ready chan struct{}
+	kick  chan struct{} // wakes the loop when something is due before it planned to wake
+
+	mu       sync.Mutex
+	checks   map[Key]*check
+	refs     refs
+	gen      uint64 // tables set so far
+	monitors map[string]*monitor
+	settings Settings
+	pub      publisher
+	first    firstRound
+	wheel    wheel
+	crew     crew
+	wake     time.Duration // when the loop plans to wake
+	started  bool
+}
+
+// New makes an engine without a table. Nothing is probed before Run.
+func New(o Options) *Engine {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		log:    o.Log,
+		start:  time.Now(),
+		ready:  make(chan struct{}),
+		kick:   make(chan struct{}, 1),
+		checks: make(map[Key]*check),
+	}
+	e.snap.Store(&Snapshot{})
+	e.crew.more.L = &e.mu
+	e.mets = newMetrics(o.Metrics, e)
+	return e
+}
+
+// Snapshot is the newest published truth; never nil.
+func (e *Engine) Snapshot() *Snapshot { return e.snap.Load() }
+
+// Ready is closed when every check of the first table has its first result, or when the start
+// deadline has passed since the engine both runs and has a table.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// Ref gives the index of a check in every snapshot. It does not start probing: SetTable does.
+// An index that no table holds is given to another check only after the next but one SetTable.
+func (e *Engine) Ref(k Key) Ref {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.want(k).ref
+}
+
+// want finds or makes the check of k.
+func (e *Engine) want(k Key) *check {
+	c := e.checks[k]
+	if c == nil {
+		c = &check{key: k, hash: k.hash(), ref: e.refs.take()}
+		c.reset(notYet)
+		e.checks[k] = c
+	}
+	c.gen = e.gen
+	return c
+}
+
+// SetTable makes t the table. Checks that both tables hold under the same monitor definition
+// keep their state, counters and phase; under a changed definition they keep the state and
+// are judged anew from it; new ones are probed promptly; the others are no longer probed.
+func (e *Engine) SetTable(t *Table) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.gen++
+	now := time.Since(e.start)
+	old := e.monitors
+	e.monitors, e.settings = t.monitors, t.settings
+	e.crew.max = inFlightLimit(t.settings)
+	e.mets.keep(t.monitors)
+	for _, k := range t.checks {
+		e.adopt(e.want(k), t.monitors[k.Monitor], old[k.Monitor], now)
+	}
+	for _, c := range e.checks {
+		if c.gen != e.gen {
+			e.drop(c)
+		}
+	}
+	if e.gen == 1 {
+		e.first.expect(e.checks, e.gen)
+	}
+	e.publish(now)
+	e.wakeBefore(now)
+}
+
+// adopt puts c under the monitor m and lets it be probed.
+func (e *Engine) adopt(c *check, m, before *monitor, now time.Duration) {
+	fresh := c.mon == nil
+	changed := !fresh && !sameMonitor(m.def, before.def)
+	c.mon, c.mets = m, e.mets.of(c.key.Monitor)
+	if !fresh && !changed {
+		return
+	}
+	if fresh {
+		if c.j.state != Unknown { // it was dropped a while ago: what was known then is stale
+			c.reset(notYet)
+			e.pub.mark(c, atOnce)
+		}
+		c.mets.count(Unknown, +1)
+	}
+	c.j.fails, c.j.oks = 0, 0
+	switch c.place {
+	case running:
+		c.restart = true
+	case waiting:
+		e.wheel.remove(c)
+		e.await(c, firstDue(now, c.hash, m.def.Interval))
+	case idle:
+		e.await(c, firstDue(now, c.hash, m.def.Interval))
+	}
+}
+
+// drop ends the probing of a check that the new table does not hold. Its index and its last
+// state stay for one more generation, because a query may still hold the old tables.
+func (e *Engine) drop(c *check) {
+	if c.mon != nil {
+		c.mets.count(c.j.state, -1)
+		c.mon, c.mets, c.restart = nil, nil, true
+		e.first.done(c)
+	}
+	if c.place == waiting {
+		e.wheel.remove(c)
+		c.place = idle
+	}
+	if c.gen+1 < e.gen && c.place == idle {
+		c.reset(notYet)
+		e.pub.mark(c, atOnce)
+		e.refs.give(c.ref)
+		delete(e.checks, c.key)
+	}
+}
+
+// List tells of every check of the table, sorted by address and monitor.
+func (e *Engine) List() []CheckStatus {
+	e.mu.Lock()
+	out := make([]CheckStatus, 0, len(e.checks))
+	for _, c := range e.checks {
+		if c.mon == nil {
+			continue
+		}
+		out = append(out, CheckStatus{
+			Key: c.key, Ref: c.ref, Status: c.status, Last: c.last,
+			Fails: c.j.fails, Successes: c.j.oks,
+		})
+	}
+	e.mu.Unlock()
+	slices.SortFunc(out, func(a, b CheckStatus) int { return compareKeys(a.Key, b.Key) })
+	return out
+}
+
+var errStarted = errors.New("the health engine was already started")
+
+// Run probes until ctx ends, then waits for the probes under way. An engine runs once.
+func (e *Engine) Run(ctx context.Context) error {
+	e.mu.Lock()
+	if e.started {
+		e.mu.Unlock()
+		return errStarted
+	}
+	e.started = true
+	e.crew.begin(ctx, e.probe)
+	e.mu.Unlock()
+	e.loop(ctx)
+	e.mu.Lock()
+	e.crew.end()
+	e.mu.Unlock()
+	e.crew.wait.Wait()
+	return nil
+}

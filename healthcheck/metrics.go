@@ -1,0 +1,121 @@
+package healthcheck
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics is what the engine tells of itself. Per-monitor figures are counted in place, so
+// that a scrape does not visit the checks.
+type metrics struct {
+	probes      *prometheus.CounterVec
+	transitions *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	late        prometheus.Histogram
+	states      *prometheus.GaugeVec
+	inFlight    atomic.Int64
+	by          map[string]*monitorMetrics // guarded by Engine.mu
+}
+
+// monitorMetrics are the series of one monitor, looked up once.
+type monitorMetrics struct {
+	states      [Maintenance + 1]prometheus.Gauge
+	transitions [Maintenance + 1]prometheus.Counter
+	probes      [Maintenance + 1]prometheus.Counter
+	seconds     prometheus.Observer
+}
+
+func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
+	buckets := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+	m := &metrics{
+		by: make(map[string]*monitorMetrics),
+		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_health_probes_total",
+			Help: "Probes that ended, by monitor and result (up, overloaded, down).",
+		}, []string{"monitor", "result"}),
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_health_transitions_total",
+			Help: "Changes of a check's state, by monitor and new state.",
+		}, []string{"monitor", "to"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "switchpoint_health_probe_duration_seconds",
+			Help: "Time from the start of a probe to its result.", Buckets: buckets,
+		}, []string{"monitor"}),
+		late: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "switchpoint_health_probe_lateness_seconds",
+			Help: "Time from the planned to the real start of a probe.", Buckets: buckets,
+		}),
+		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "switchpoint_health_checks",
+			Help: "Checks of the table, by monitor and state.",
+		}, []string{"monitor", "state"}),
+	}
+	if reg == nil {
+		return m
+	}
+	reg.MustRegister(m.probes, m.transitions, m.seconds, m.late, m.states,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "switchpoint_health_probes_in_flight",
+			Help: "Probes under way.",
+		}, func() float64 { return float64(m.inFlight.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "switchpoint_health_snapshot_sequence",
+			Help: "Number of the newest published snapshot.",
+		}, func() float64 { return float64(e.Snapshot().Seq()) }),
+	)
+	return m
+}
+
+// of gives the series of a monitor. Engine.mu is held.
+func (m *metrics) of(monitor string) *monitorMetrics {
+	if mm := m.by[monitor]; mm != nil {
+		return mm
+	}
+	mm := &monitorMetrics{seconds: m.seconds.WithLabelValues(monitor)}
+	for s := range Maintenance + 1 {
+		mm.states[s] = m.states.WithLabelValues(monitor, s.String())
+	}
+	for _, s := range []State{Up, Overloaded, Down} {
+		mm.transitions[s] = m.transitions.WithLabelValues(monitor, s.String())
+		mm.probes[s] = m.probes.WithLabelValues(monitor, s.String())
+	}
+	m.by[monitor] = mm
+	return mm
+}
+
+// keep forgets the series of monitors that no longer exist. Engine.mu is held.
+func (m *metrics) keep(monitors map[string]*monitor) {
+	for name := range m.by {
+		if monitors[name] != nil {
+			continue
+		}
+		delete(m.by, name)
+		label := prometheus.Labels{"monitor": name}
+		m.probes.DeletePartialMatch(label)
+		m.transitions.DeletePartialMatch(label)
+		m.seconds.DeletePartialMatch(label)
+		m.states.DeletePartialMatch(label)
+	}
+}
+
+func (m *metrics) started(late time.Duration) {
+	m.inFlight.Add(1)
+	m.late.Observe(late.Seconds())
+}
+
+func (m *metrics) ended() { m.inFlight.Add(-1) }
+
+func (m *monitorMetrics) probed(r Result) {
+	m.probes[r.State].Inc()
+	m.seconds.Observe(r.Total.Seconds())
+}
+
+func (m *monitorMetrics) count(s State, n int) { m.states[s].Add(float64(n)) }
+
+func (m *monitorMetrics) moved(from, to State) {
+	m.count(from, -1)
+	m.count(to, +1)
+	m.transitions[to].Inc()
+}

@@ -1,0 +1,219 @@
+package realserver
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// PostgresOptions describes a PostgreSQL server.
+type PostgresOptions struct {
+	// Database is created for the test; default "switchpoint".
+	Database string
+	// Password of the superuser postgres over TCP; default "postgres-secret".
+	// Over the Unix socket no password is asked.
+	Password string
+	// Settings override lines of postgresql.conf, such as max_connections.
+	Settings map[string]string
+
+	ports func() (int, error) // for tests; nil = freePort
+}
+
+// PostgresServer is a running PostgreSQL server with its own data, with fsync
+// on: what it has committed survives Kill.
+type PostgresServer struct {
+	DSN       string // URL with the password, over TCP, without TLS
+	Addr      string // 127.0.0.1:PORT
+	Port      int
+	SocketDir string // folder of the Unix socket
+	Database  string
+
+	proc    process
+	bin     postgresPrograms
+	root    string
+	pidFile string
+}
+
+type postgresPrograms struct{ postgres, initdb, psql string }
+
+// Postgres starts a PostgreSQL server for the length of the test.
+func Postgres(t testing.TB, o PostgresOptions) *PostgresServer {
+	t.Helper()
+	o = o.withDefaults()
+	const versions = "/usr/lib/postgresql/*/bin" // where Debian keeps what PATH does not show
+	bin := postgresPrograms{
+		postgres: findProgram(t, "postgres", versions),
+		initdb:   findProgram(t, "initdb", versions),
+		psql:     findProgram(t, "psql", versions),
+	}
+	own, err := serverOwner("postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := newRoot(t, "postgres")
+	s := &PostgresServer{
+		SocketDir: root, Database: o.Database,
+		bin: bin, root: root, pidFile: filepath.Join(root, "data", "postmaster.pid"),
+	}
+	// SIGINT is PostgreSQL's fast shutdown: open sessions are ended, not waited for.
+	s.proc = process{
+		t: t, name: "postgres", owner: own, stopSig: syscall.SIGINT,
+		logFile: filepath.Join(root, "postgres.log"),
+	}
+	ctx := context.Background()
+	if err := s.initdb(ctx, o); err != nil {
+		t.Fatalf("prepare postgres: %v", err)
+	}
+	t.Cleanup(s.proc.kill)
+	s.firstStart(o)
+	if o.Database != "postgres" {
+		if _, err := s.psql(ctx, "postgres", "CREATE DATABASE "+quoteIdent(o.Database)); err != nil {
+			s.proc.fatal(fmt.Errorf("create the test's database: %w", err))
+		}
+	}
+	return s
+}
+
+func (o PostgresOptions) withDefaults() PostgresOptions {
+	if o.Database == "" {
+		o.Database = "switchpoint"
+	}
+	if o.Password == "" {
+		o.Password = "postgres-secret"
+	}
+	settings := map[string]string{
+		"fsync":            "on",
+		"listen_addresses": "127.0.0.1",
+		"max_connections":  "100",
+		"shared_buffers":   "16MB",
+		"ssl":              "off",
+		"timezone":         "UTC",
+	}
+	maps.Copy(settings, o.Settings)
+	o.Settings = settings
+	if o.ports == nil {
+		o.ports = freePort
+	}
+	return o
+}
+
+// initdb makes the data folder. Only what initdb itself writes goes without
+// fsync: a crash before the first start needs no recovery.
+func (s *PostgresServer) initdb(ctx context.Context, o PostgresOptions) error {
+	data := filepath.Dir(s.pidFile)
+	password := filepath.Join(s.root, "password")
+	if err := os.WriteFile(password, []byte(o.Password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write password: %w", err)
+	}
+	if err := s.proc.owner.own(s.root); err != nil {
+		return err
+	}
+	_, err := run(ctx, s.proc.owner, nil, s.bin.initdb, "--pgdata="+data, "--username=postgres", "--pwfile="+password,
+		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
+	return err
+}
+
+func (s *PostgresServer) firstStart(o PostgresOptions) {
+	s.proc.t.Helper()
+	for attempt := 1; ; attempt++ {
+		port, err := o.ports()
+		if err != nil {
+			s.proc.t.Fatal(err)
+		}
+		s.Port, s.Addr = port, local(port)
+		dsn := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", o.Password), Host: s.Addr, Path: "/" + s.Database}
+		s.DSN = dsn.String() + "?sslmode=disable"
+		s.proc.argv = []string{s.bin.postgres, "-D", filepath.Dir(s.pidFile), "-k", s.SocketDir, "-p", strconv.Itoa(port)}
+		for _, name := range slices.Sorted(maps.Keys(o.Settings)) {
+			s.proc.argv = append(s.proc.argv, "-c", name+"="+o.Settings[name])
+		}
+		err = s.start()
+		switch {
+		case err == nil:
+			return
+		case attempt < startAttempts && s.proc.portTaken():
+			s.proc.kill()
+		default:
+			s.proc.fatal(err)
+		}
+	}
+}
+
+// Start starts the server again on the same port, with the data it had. After
+// Kill it recovers as after a crash.
+func (s *PostgresServer) Start() {
+	s.proc.t.Helper()
+	if err := s.start(); err != nil {
+		s.proc.fatal(err)
+	}
+}
+
+// Stop ends the server in an orderly way, open sessions included.
+func (s *PostgresServer) Stop() {
+	s.proc.t.Helper()
+	if err := s.proc.stop(); err != nil {
+		s.proc.fatal(err)
+	}
+}
+
+// Kill ends the server and all its sessions' processes with SIGKILL.
+func (s *PostgresServer) Kill() { s.proc.kill() }
+
+// Pause stops the server and all its sessions' processes with SIGSTOP: the
+// kernel still accepts connections, and nothing answers until Resume.
+func (s *PostgresServer) Pause() { s.proc.freeze() }
+
+// Resume lets a paused server go on.
+func (s *PostgresServer) Resume() { s.proc.resume() }
+
+// Exec runs SQL in the test's database as superuser and returns what psql
+// prints: rows without headings, columns parted by "|". SQL that fails fails
+// the test.
+func (s *PostgresServer) Exec(sql string) string {
+	s.proc.t.Helper()
+	out, err := s.psql(context.Background(), s.Database, sql)
+	if err != nil {
+		s.proc.fatal(err)
+	}
+	return out
+}
+
+func (s *PostgresServer) psql(ctx context.Context, database, sql string) (string, error) {
+	out, err := run(ctx, s.proc.owner, []byte(sql), s.bin.psql, "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
+		"--set=ON_ERROR_STOP=1", "--host="+s.SocketDir, "--port="+strconv.Itoa(s.Port), "--username=postgres",
+		"--dbname="+database, "--file=-")
+	return strings.TrimSuffix(string(out), "\n"), err
+}
+
+func (s *PostgresServer) start() error {
+	if err := s.proc.start(); err != nil {
+		return err
+	}
+	return s.proc.waitReady(s.ready)
+}
+
+// ready asks over the Unix socket, which is in a folder of our own: only our
+// server can answer there, and it does so after it has bound its TCP port.
+// The pid file is looked at first, because a psql that fails is dear.
+func (s *PostgresServer) ready(ctx context.Context) error {
+	data, err := os.ReadFile(s.pidFile)
+	if err != nil {
+		return fmt.Errorf("no pid file yet: %w", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	if lines[0] != strconv.Itoa(s.proc.pid) || strings.TrimSpace(lines[len(lines)-1]) != "ready" {
+		return fmt.Errorf("postmaster.pid does not say that process %d is ready", s.proc.pid)
+	}
+	_, err = s.psql(ctx, "postgres", "SELECT 1")
+	return err
+}
+
+func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -1,0 +1,208 @@
+package realserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// SlapdOptions describes an OpenLDAP server.
+type SlapdOptions struct {
+	// Suffix is the base of the tree; default dc=company,dc=com. Its first
+	// part must be a dc or an ou when LDIF does not hold its entry.
+	Suffix string
+	// LDIF holds the entries to load, parents first; the entry of the suffix
+	// itself is added when absent. Groups (groupOfNames) are loaded after all
+	// others, so that the memberof overlay sees them.
+	LDIF string
+	// AdminPassword is the password of AdminDN; default "admin-secret".
+	AdminPassword string
+	// NoTLS leaves out LDAPS and StartTLS.
+	NoTLS bool
+
+	ports func() (int, error) // for tests; nil = freePort
+}
+
+// SlapdServer is a running OpenLDAP server with an mdb database, the core,
+// cosine and inetorgperson schemas, the memberof overlay and equality indexes
+// on uid, cn and entryUUID. Anonymous clients may read the root DSE and bind;
+// only signed-in ones may search; nobody but AdminDN reads passwords.
+type SlapdServer struct {
+	URL    string // ldap://127.0.0.1:PORT; StartTLS unless NoTLS
+	TLSURL string // ldaps://127.0.0.1:PORT; empty with NoTLS
+
+	CAFile, CertFile, KeyFile string // PEM; empty with NoTLS
+
+	AdminDN, AdminPassword string
+	Suffix                 string
+
+	proc    process
+	pidFile string
+}
+
+// Slapd starts an OpenLDAP server for the length of the test.
+func Slapd(t testing.TB, o SlapdOptions) *SlapdServer {
+	t.Helper()
+	o = o.withDefaults()
+	programs := slapdPrograms{
+		slapd:    findProgram(t, "slapd", "/usr/sbin", "/usr/local/libexec", "/usr/libexec"),
+		slapadd:  findProgram(t, "slapadd", "/usr/sbin", "/usr/local/sbin"),
+		ldapadd:  findProgram(t, "ldapadd", "/usr/bin"),
+		modules:  findFolder("back_mdb.so", "/usr/lib/ldap", "/usr/lib64/openldap", "/usr/lib/*/openldap"),
+		schemata: findFolder("core.schema", "/etc/ldap/schema", "/etc/openldap/schema"),
+	}
+	own, err := serverOwner("openldap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := newRoot(t, "slapd")
+	s := &SlapdServer{
+		AdminDN:       "cn=admin," + o.Suffix,
+		AdminPassword: o.AdminPassword,
+		Suffix:        o.Suffix,
+		pidFile:       filepath.Join(root, "slapd.pid"),
+	}
+	s.proc = process{
+		t: t, name: "slapd", owner: own, stopSig: syscall.SIGTERM,
+		logFile: filepath.Join(root, "slapd.log"),
+	}
+	if !o.NoTLS {
+		ca := newCA(t, root)
+		s.CAFile = ca.CertFile
+		s.CertFile, s.KeyFile = ca.Issue("server")
+	}
+	ctx := context.Background()
+	files, err := s.prepare(ctx, root, programs, o)
+	if err != nil {
+		t.Fatalf("prepare slapd: %v", err)
+	}
+	t.Cleanup(s.proc.kill)
+	s.firstStart(programs, files, o.ports)
+	if files.groups != "" {
+		_, err := run(ctx, own, []byte(files.groups), programs.ldapadd, "-x", "-H", s.URL, "-D", s.AdminDN, "-y", files.password)
+		if err != nil {
+			s.proc.fatal(fmt.Errorf("load groups: %w", err))
+		}
+	}
+	return s
+}
+
+func (o SlapdOptions) withDefaults() SlapdOptions {
+	if o.Suffix == "" {
+		o.Suffix = "dc=company,dc=com"
+	}
+	if o.AdminPassword == "" {
+		o.AdminPassword = "admin-secret"
+	}
+	if o.ports == nil {
+		o.ports = freePort
+	}
+	return o
+}
+
+// firstStart finds ports by trying.
+func (s *SlapdServer) firstStart(programs slapdPrograms, files slapdFiles, ports func() (int, error)) {
+	s.proc.t.Helper()
+	for attempt := 1; ; attempt++ {
+		plain, err := ports()
+		secure, errTLS := ports()
+		if err := errors.Join(err, errTLS); err != nil {
+			s.proc.t.Fatal(err)
+		}
+		s.URL = "ldap://" + local(plain)
+		urls := s.URL + "/"
+		if s.CertFile != "" {
+			s.TLSURL = "ldaps://" + local(secure)
+			urls += " " + s.TLSURL + "/"
+		}
+		// A debug level, even the one that prints next to nothing, keeps slapd
+		// in the foreground with its log on standard error.
+		s.proc.argv = []string{programs.slapd, "-f", files.config, "-h", urls, "-d", "none"}
+		err = s.start()
+		switch {
+		case err == nil:
+			return
+		case attempt < startAttempts && s.proc.portTaken():
+			s.proc.kill()
+		default:
+			s.proc.fatal(err)
+		}
+	}
+}
+
+// Start starts the server again on the same ports, with the data it had.
+func (s *SlapdServer) Start() {
+	s.proc.t.Helper()
+	if err := s.start(); err != nil {
+		s.proc.fatal(err)
+	}
+}
+
+// Stop ends the server in an orderly way.
+func (s *SlapdServer) Stop() {
+	s.proc.t.Helper()
+	if err := s.proc.stop(); err != nil {
+		s.proc.fatal(err)
+	}
+}
+
+// Kill ends the server with SIGKILL.
+func (s *SlapdServer) Kill() { s.proc.kill() }
+
+// Pause stops the server with SIGSTOP: it accepts connections, since the
+// kernel does, and answers nothing until Resume.
+func (s *SlapdServer) Pause() { s.proc.freeze() }
+
+// Resume lets a paused server go on.
+func (s *SlapdServer) Resume() { s.proc.resume() }
+
+func (s *SlapdServer) start() error {
+	// A file left by a killed server would prove nothing about this one.
+	if err := os.Remove(s.pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove old pid file: %w", err)
+	}
+	if err := s.proc.start(); err != nil {
+		return err
+	}
+	return s.proc.waitReady(s.ready)
+}
+
+// ready asks for the root DSE. slapd writes its pid file after it has bound
+// its ports, so the file tells its answer from that of a stranger on the port.
+func (s *SlapdServer) ready(ctx context.Context) error {
+	data, err := os.ReadFile(s.pidFile)
+	if err != nil {
+		return fmt.Errorf("no pid file yet: %w", err)
+	}
+	if pid := strings.TrimSpace(string(data)); pid != strconv.Itoa(s.proc.pid) {
+		return fmt.Errorf("the pid file names process %q, want %d", pid, s.proc.pid)
+	}
+	dialer := net.Dialer{Timeout: time.Second}
+	raw, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(s.URL, "ldap://"))
+	if err != nil {
+		return err
+	}
+	conn := ldap.NewConn(raw, false)
+	conn.Start()
+	defer conn.Close()
+	conn.SetTimeout(time.Second)
+	result, err := conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases,
+		1, 1, false, "(objectClass=*)", []string{"namingContexts"}, nil))
+	if err != nil {
+		return err
+	}
+	if len(result.Entries) != 1 || !strings.EqualFold(result.Entries[0].GetAttributeValue("namingContexts"), s.Suffix) {
+		return fmt.Errorf("the root DSE does not name %s", s.Suffix)
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package lb
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"switchpoint/healthcheck/isalive"
+)
+
+const (
+	// maxRequestBody bounds a request's body, which is read whole.
+	maxRequestBody = 4 << 20
+	// handshakeTimeout bounds a client's TLS handshake.
+	handshakeTimeout = 10 * time.Second
+	// freshGrace is how long a connection without a request may still bring one while draining.
+	freshGrace = 500 * time.Millisecond
+	// Bounds of reading on after a refused request, so that the close does not reset the
+	// connection before the client has read why.
+	lingerTime  = 2 * time.Second
+	lingerBytes = 4 << 20
+)
+
+// listener is one bound address.
+type listener struct {
+	n            int
+	name, listen string
+	secure       bool
+	ln           net.Listener
+	server       *fasthttp.Server
+	tls          *tls.Config
+	conns        connSet
+}
+
+func (p *Proxy) newListener(n int, l Listener, ln net.Listener) *listener {
+	out := &listener{n: n, name: l.Name, listen: l.Listen, secure: l.Cert != "", ln: ln, server: p.newServer(n)}
+	if out.secure {
+		out.tls = &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.certificate(n) },
+		}
+	}
+	return out
+}
+
+// accept takes connections until the listener is closed and serves each in its own goroutine,
+// counted in serving.
+func (p *Proxy) accept(l *listener, serving *sync.WaitGroup) error {
+	wait := time.Duration(0)
+	for {
+		raw, err := l.ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil { // out of descriptors, or the client gave up in the queue: go on
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			p.log.Warn("lb: accept failed", "listener", l.name, "error", err, "wait", wait)
+			time.Sleep(wait)
+			continue
+		}
+		wait = 0
+		c := newClientConn(raw)
+		l.conns.add(c)
+		serving.Go(func() {
+			defer l.conns.remove(c)
+			p.serveConn(l, c)
+		})
+	}
+}
+
+func (p *Proxy) serveConn(l *listener, c *clientConn) {
+	if l.secure {
+		tc := tls.Server(c.Conn, l.tls)
+		if err := c.Conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil || tc.Handshake() != nil {
+			_ = c.Conn.Close() // no TLS, no way to say why
+			return
+		}
+		if err := c.Conn.SetDeadline(time.Time{}); err != nil {
+			_ = c.Conn.Close()
+			return
+		}
+		c.Conn = tc
+	}
+	if live := p.live.Load(); live != nil && live.listeners[l.n].legacyProbe {
+		peeked := isalive.Listener(single{c.Conn}, func(net.Conn) isalive.Answer { return p.legacyAnswer(l.n) })
+		conn, err := peeked.Accept()
+		if err != nil {
+			_ = c.Conn.Close()
+			return
+		}
+		c.Conn = conn
+	}
+	// Its error is about this client and may quote the request: it was answered, not logged.
+	_ = l.server.ServeConn(c)
+}
+
+// single is a listener with one connection: the form in which isalive takes one.
+type single struct{ conn net.Conn }
+
+func (s single) Accept() (net.Conn, error) { return s.conn, nil }
+func (s single) Close() error              { return nil }
+func (s single) Addr() net.Addr            { return s.conn.LocalAddr() }
+
+// clientConn is a client's connection as the server holds it.
+type clientConn struct {
+	net.Conn
+	raw    net.Conn
+	peer   netip.Addr
+	state  atomic.Int32 // fasthttp.ConnState
+	linger bool         // read on before closing; used by the serving goroutine only
+	// upstream is the connection that this client's request waits on, so that the end of a
+	// drain can break it off.
+	upstream atomic.Pointer[upConn]
+}
+
+func newClientConn(raw net.Conn) *clientConn {
+	c := &clientConn{Conn: raw, raw: raw}
+	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return c
+}
+
+func connState(nc net.Conn, s fasthttp.ConnState) {
+	if c, ok := nc.(*clientConn); ok {
+		c.state.Store(int32(s))
+	}
+}
+
+func (c *clientConn) idle() bool  { return fasthttp.ConnState(c.state.Load()) == fasthttp.StateIdle }
+func (c *clientConn) fresh() bool { return fasthttp.ConnState(c.state.Load()) == fasthttp.StateNew }
+
+// Close closes the connection, after a refusal only when the client had a chance to read it.
+func (c *clientConn) Close() error {
+	if c.linger {
+		c.linger = false
+		if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil &&
+			c.raw.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+			_, _ = io.CopyN(io.Discard, c.raw, lingerBytes) // what comes is refused already
+		}
+	}
+	return c.Conn.Close()
+}
+
+// connSet is the open connections of a listener.
+type connSet struct {
+	mu sync.Mutex
+	m  map[*clientConn]struct{}
+}
+
+func (s *connSet) add(c *clientConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m == nil {
+		s.m = make(map[*clientConn]struct{})
+	}
+	s.m[c] = struct{}{}
+}
+
+func (s *connSet) remove(c *clientConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.m, c)
+}
+
+func (s *connSet) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.m)
+}
+
+// closeWhere closes the sockets of the connections that which names, and what they wait on.
+func (s *connSet) closeWhere(which func(*clientConn) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.m {
+		if which(c) {
+			_ = c.raw.Close() // its own goroutine sees the error and ends
+			if up := c.upstream.Load(); up != nil {
+				_ = up.Close()
+			}
+		}
+	}
+}
+
+// expect answers Expect: 100-continue before a body that would be refused is sent.
+func expect(ctx *fasthttp.RequestCtx) int {
+	if ctx.Request.Header.ContentLength() > maxRequestBody {
+		return fasthttp.StatusRequestEntityTooLarge
+	}
+	return fasthttp.StatusContinue
+}
+
+// parseError answers what the server could not read as a request.
+func (p *Proxy) parseError(n int, ctx *fasthttp.RequestCtx, err error) {
+	status, text := fasthttp.StatusBadRequest, "malformed request"
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		status, text = fasthttp.StatusRequestHeaderFieldsTooLarge, "the header is larger than 16 KB"
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		status, text = fasthttp.StatusRequestEntityTooLarge, "the body is larger than 4 MB"
+	case isTimeout(err):
+		status, text = fasthttp.StatusRequestTimeout, "the request did not arrive in time"
+	}
+	if c, ok := ctx.Conn().(*clientConn); ok {
+		c.linger = status != fasthttp.StatusRequestTimeout
+	}
+	refuse(ctx, status, text)
+	if live := p.live.Load(); live != nil {
+		live.listeners[n].count(-1, status)
+	}
+}

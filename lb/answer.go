@@ -1,0 +1,271 @@
+package lb
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http/httputil"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// wholeBody is the longest answer of known length that is read before the first byte goes
+	// to the client: a member that breaks off meanwhile still gives a clean 502.
+	wholeBody = 64 << 10
+	// maxOldBody bounds an answer without a length to an HTTP/1.0 client, which has to be read
+	// to its end because such a client knows no chunks.
+	maxOldBody = 8 << 20
+	// maxTrailer bounds the trailer section of an answer, which is dropped.
+	maxTrailer = 64
+)
+
+var (
+	errSwitch  = errors.New("the member changed protocols without being asked")
+	errInterim = errors.New("too many interim answers")
+	errStatus  = errors.New("status code out of range")
+	errTooLong = errors.New("answer without a length is too long for an HTTP/1.0 client")
+	errTrailer = errors.New("malformed trailer section")
+)
+
+// readHead reads the final head of an answer into ctx.Response and takes out what concerns the
+// connection to the member only.
+func (ex *exchange) readHead(ctx *fasthttp.RequestCtx, c *upConn) error {
+	h := &ctx.Response.Header
+	h.DisableNormalizing() // names reach the client as the member wrote them
+	for n := 0; ; n++ {
+		if err := h.Read(c.br); err != nil {
+			return err
+		}
+		code := h.StatusCode()
+		if code == 101 {
+			return errSwitch
+		}
+		if code < 100 {
+			return errStatus
+		}
+		if code >= 200 {
+			break
+		}
+		if n == maxInterim {
+			return errInterim
+		}
+	}
+	ex.upClose = ex.upClose || h.ConnectionClose()
+	ex.stripHopByHop(h)
+	h.ResetConnectionClose()
+	if string(h.Protocol()) != "HTTP/1.1" {
+		h.SetProtocol([]byte("HTTP/1.1"))
+	}
+	if bytes.ContainsFunc(h.StatusMessage(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		h.SetStatusMessage(nil)
+	}
+	return nil
+}
+
+// stripHopByHop removes one field at a time: removing moves the others, and there are few.
+func (ex *exchange) stripHopByHop(h *fasthttp.ResponseHeader) {
+	var options [][]byte
+	for name, value := range h.All() {
+		if !is(name, "connection") {
+			continue
+		}
+		for option := range bytes.SplitSeq(bytes.Clone(value), []byte(",")) {
+			option = bytes.Trim(option, " \t")
+			if is(option, "close") {
+				ex.upClose = true
+			} else if !is(option, "keep-alive") && !framesBody(option) {
+				options = append(options, option)
+			}
+		}
+	}
+	for {
+		found := false
+		for name := range h.All() {
+			if isHopByHop(name) && !is(name, "transfer-encoding") || named(options, name) {
+				ex.name = append(ex.name[:0], name...)
+				found = true
+				break
+			}
+		}
+		if !found {
+			return
+		}
+		h.DelBytes(ex.name)
+		if is(ex.name, "connection") {
+			h.ResetConnectionClose()
+		}
+	}
+}
+
+// clear takes a failed attempt's answer out of resp. Response.Reset would do too much: it also
+// drops the settings that the server made for this response.
+func (ex *exchange) clear(resp *fasthttp.Response) {
+	ex.upClose, ex.whole, ex.stream = false, false, nil
+	resp.ResetBody()
+	h := &resp.Header
+	for {
+		ex.name = ex.name[:0]
+		for name := range h.All() {
+			ex.name = append(ex.name, name...)
+			break
+		}
+		if len(ex.name) == 0 {
+			break
+		}
+		h.DelBytes(ex.name)
+		h.ResetConnectionClose()
+	}
+	h.SetStatusCode(fasthttp.StatusOK)
+	h.SetStatusMessage(nil)
+	h.SetProtocol([]byte("HTTP/1.1"))
+}
+
+// framesBody names what no Connection option may take away: the framing is ours to translate.
+func framesBody(name []byte) bool {
+	return is(name, "content-length") || is(name, "transfer-encoding")
+}
+
+// readBody reads a short answer, or sets up the streaming of a long one.
+func (ex *exchange) readBody(ctx *fasthttp.RequestCtx, c *upConn) outcome {
+	resp := &ctx.Response
+	length := resp.Header.ContentLength()
+	code := resp.StatusCode()
+	if ctx.IsHead() || code == fasthttp.StatusNoContent || code == fasthttp.StatusNotModified {
+		resp.Header.Del(fasthttp.HeaderTransferEncoding)
+		ex.whole = true
+		return answered
+	}
+	switch {
+	case length >= 0 && length <= wholeBody:
+		return ex.readWhole(resp, c, length)
+	case length < 0 && !ex.in.http11:
+		return ex.readOld(resp, c, length)
+	}
+	s := &bodyStream{ex: ex, c: c, left: int64(length)}
+	switch {
+	case length >= 0:
+		s.r = io.LimitReader(c.br, int64(length))
+	case length == -1:
+		s.r, s.chunked = httputil.NewChunkedReader(c.br), true
+	default:
+		s.r, s.toClose, ex.upClose = c.br, true, true
+	}
+	ex.stream = s
+	resp.SetBodyStream(s, max(length, -1))
+	return answered
+}
+
+func (ex *exchange) readWhole(resp *fasthttp.Response, c *upConn, length int) outcome {
+	if c.br.Buffered() < length {
+		if err := c.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
+			return malformed
+		}
+	}
+	for left := length; left > 0; {
+		p, err := c.br.Peek(min(left, max(1, c.br.Buffered())))
+		if err != nil {
+			return malformed
+		}
+		resp.AppendBody(p)
+		n, _ := c.br.Discard(len(p)) // what was peeked is there
+		left -= n
+	}
+	ex.whole = true
+	return answered
+}
+
+// readOld reads an answer without a length to its end, for an HTTP/1.0 client.
+func (ex *exchange) readOld(resp *fasthttp.Response, c *upConn, length int) outcome {
+	if err := c.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
+		return malformed
+	}
+	var r io.Reader = c.br
+	if length == -1 {
+		r = httputil.NewChunkedReader(c.br)
+	} else {
+		ex.upClose = true
+	}
+	body, err := io.ReadAll(io.LimitReader(r, maxOldBody+1))
+	if err == nil && len(body) > maxOldBody {
+		err = errTooLong
+	}
+	if err == nil && length == -1 {
+		err = skipTrailer(c.br)
+	}
+	if err != nil {
+		return malformed
+	}
+	resp.SetBodyRaw(body)
+	ex.whole = true
+	return answered
+}
+
+// skipTrailer reads to the empty line after the last chunk.
+func skipTrailer(br *bufio.Reader) error {
+	for range maxTrailer {
+		line, err := br.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return nil
+		}
+	}
+	return errTrailer
+}
+
+// bodyStream carries a long answer to the client as it arrives. The listener's server reads and
+// closes it; closing ends the exchange.
+type bodyStream struct {
+	ex      *exchange
+	c       *upConn
+	r       io.Reader
+	left    int64 // of a known length
+	chunked bool
+	toClose bool // the end of the connection is the end of the body
+}
+
+// Read gives the next bytes. Both deadlines move on with every read: a body may take as long as
+// it likes while it moves.
+func (s *bodyStream) Read(p []byte) (int, error) {
+	now := time.Now()
+	if s.c.br.Buffered() == 0 {
+		if err := s.c.SetReadDeadline(now.Add(stallTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.ex.client.SetWriteDeadline(now.Add(stallTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := s.r.Read(p)
+	s.left -= int64(n)
+	if err != io.EOF {
+		return n, err
+	}
+	switch {
+	case s.chunked:
+		s.ex.whole = skipTrailer(s.c.br) == nil
+	case s.toClose:
+		s.ex.whole = true
+	default:
+		s.ex.whole = s.left == 0
+		if !s.ex.whole {
+			return n, io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+// Close ends the exchange: the connection to the member goes back to the pool if the body was
+// read to its end.
+func (s *bodyStream) Close() error {
+	if s.ex != nil {
+		ex := s.ex
+		s.ex = nil
+		ex.finish()
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package lb
+
+import "fmt"
+
+// Lines gives the explanation as `switchpoint explain` prints it.
+func (e Explanation) Lines() []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	add("listener:    %s", e.Listener)
+	if e.Pool == "" {
+		add("member:      none; %s", e.Reason)
+		return out
+	}
+	add("pool:        %s (%s)", e.Pool, e.Method)
+	add("client:      %s", e.Client)
+	if e.PersistedFor > 0 {
+		add("persistence: %s left", e.PersistedFor.Truncate(1e9))
+	}
+	add("may serve:   %s", e.Serving)
+	for _, c := range e.Members {
+		mark := "-"
+		if c.Name == e.Member {
+			mark = "+"
+		}
+		extra := ""
+		if c.Persisted {
+			extra += ", persisted"
+		}
+		if c.Shunned {
+			extra += ", avoided after a failure"
+		}
+		if c.Penalty > 0 {
+			extra += fmt.Sprintf(", penalty %s", c.Penalty)
+		}
+		add("  %s %s %s: %s (%s); TTFB %.1f ms x (1 + %d in flight) / weight %d = cost %.2f ms%s",
+			mark, c.Name, c.Address, c.State, c.Why, c.TTFB.Seconds()*1000, c.InFlight, c.Weight, c.Cost*1000, extra)
+	}
+	if e.Member == "" {
+		add("member:      none; %s", e.Reason)
+	} else {
+		add("member:      %s; %s", e.Member, e.Reason)
+	}
+	return out
+}

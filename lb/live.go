@@ -1,0 +1,76 @@
+package lb
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/healthcheck"
+)
+
+// live is a table joined to the state that outlives tables. It is immutable; what it points to
+// is not.
+type live struct {
+	listeners []*liveListener
+	pools     []*livePool
+}
+
+type liveListener struct {
+	listenerTable
+	pool *livePool
+	// codes counts answers by class, per member; the last row is for answers without one.
+	codes [][codeClasses]prometheus.Counter
+}
+
+type livePool struct {
+	poolTable
+	*poolState
+	ups     []*upstream
+	metrics []memberMetrics
+}
+
+// poolState is what a pool keeps over reloads.
+type poolState struct {
+	stick   *stickTable
+	draws   atomic.Uint64
+	retries prometheus.Counter
+}
+
+// indexOf finds a member by its id; -1 when the pool has it no more.
+func (lp *livePool) indexOf(id uint32) int {
+	for i, u := range lp.ups {
+		if u.id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// fillStates reads the members' health from one snapshot.
+func (lp *livePool) fillStates(q *Question, snap *healthcheck.Snapshot) {
+	q.States = q.States[:0]
+	for i := range lp.members {
+		q.States = append(q.States, snap.Member(lp.members[i].check))
+	}
+}
+
+// fill reads all that Pick wants to know at now.
+func (lp *livePool) fill(q *Question, snap *healthcheck.Snapshot, now int64) {
+	lp.fillStates(q, snap)
+	q.Method, q.Weights = lp.method, lp.weights
+	q.Loads = q.Loads[:0]
+	for _, u := range lp.ups {
+		q.Loads = append(q.Loads, u.load(now))
+	}
+	if cap(q.Scratch) < len(lp.ups) {
+		q.Scratch = make([]int, 0, len(lp.ups))
+	}
+}
+
+// count records an answer of member (-1: the balancer's own). Status 0 is a closed connection.
+func (l *liveListener) count(member, status int) {
+	if member < 0 {
+		member = len(l.codes) - 1
+	}
+	l.codes[member][codeClass(status)].Inc()
+}

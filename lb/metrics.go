@@ -1,0 +1,131 @@
+package lb
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// codeClasses are "closed" (no answer was given) and "1xx" to "5xx".
+const codeClasses = 6
+
+func codeClass(status int) int {
+	if c := status / 100; c >= 1 && c < codeClasses {
+		return c
+	}
+	return 0
+}
+
+func codeName(class int) string {
+	if class == 0 {
+		return "closed"
+	}
+	return fmt.Sprintf("%dxx", class)
+}
+
+// metrics are the families of this room. Figures that the proxy holds anyway (in flight,
+// connections, entries) are read when they are collected.
+type metrics struct {
+	requests *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	retries  *prometheus.CounterVec
+	ttfb     *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_requests_total",
+			Help: "Answers given, by listener, pool, member (none: the balancer's own) and class of status code.",
+		}, []string{"listener", "pool", "member", "code"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_member_failures_total",
+			Help: "Attempts that got no usable answer from a member, by kind: connect, stale, broken, timeout, answer.",
+		}, []string{"pool", "member", "kind"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_retries_total",
+			Help: "Attempts after the first one of a request.",
+		}, []string{"pool"}),
+		ttfb: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "switchpoint_lb_ttfb_seconds",
+			Help:    "Time from sending a request to a member to the first byte of its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
+		}, []string{"pool", "member"}),
+	}
+}
+
+// memberMetrics are a member's own series, looked up once.
+type memberMetrics struct {
+	ttfb     prometheus.Observer
+	failures [malformed + 1]prometheus.Counter
+}
+
+func (m *memberMetrics) failure(o outcome) { m.failures[o].Inc() }
+
+func (m *metrics) member(pool, name string) memberMetrics {
+	mm := memberMetrics{ttfb: m.ttfb.WithLabelValues(pool, name)}
+	for o := unreachable; o <= malformed; o++ {
+		mm.failures[o] = m.failures.WithLabelValues(pool, name, o.String())
+	}
+	return mm
+}
+
+func (m *metrics) codes(listener, pool, member string) [codeClasses]prometheus.Counter {
+	var row [codeClasses]prometheus.Counter
+	for i := range row {
+		row[i] = m.requests.WithLabelValues(listener, pool, member, codeName(i))
+	}
+	return row
+}
+
+// forget removes the series of a member that is gone.
+func (m *metrics) forget(pool, name string) {
+	gone := prometheus.Labels{"pool": pool, "member": name}
+	m.requests.DeletePartialMatch(gone)
+	m.failures.DeletePartialMatch(gone)
+	m.ttfb.DeletePartialMatch(gone)
+}
+
+var (
+	descInFlight = prometheus.NewDesc("switchpoint_lb_in_flight_requests",
+		"Requests sent to a member and not yet answered to the end.", []string{"pool", "member"}, nil)
+	descConns = prometheus.NewDesc("switchpoint_lb_client_connections",
+		"Open connections of clients.", []string{"listener"}, nil)
+	descStick = prometheus.NewDesc("switchpoint_lb_persistence_entries",
+		"Source addresses bound to a member.", []string{"pool"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (p *Proxy) Describe(ch chan<- *prometheus.Desc) {
+	p.metrics.requests.Describe(ch)
+	p.metrics.failures.Describe(ch)
+	p.metrics.retries.Describe(ch)
+	p.metrics.ttfb.Describe(ch)
+	ch <- descInFlight
+	ch <- descConns
+	ch <- descStick
+}
+
+// Collect implements prometheus.Collector.
+func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
+	p.metrics.requests.Collect(ch)
+	p.metrics.failures.Collect(ch)
+	p.metrics.retries.Collect(ch)
+	p.metrics.ttfb.Collect(ch)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, l := range p.listeners {
+		gauge(descConns, float64(l.conns.len()), l.name)
+	}
+	live := p.live.Load()
+	if live == nil {
+		return
+	}
+	for _, lp := range live.pools {
+		gauge(descStick, float64(lp.stick.len()), lp.name)
+		for i, u := range lp.ups {
+			gauge(descInFlight, float64(u.inFlight.Load()), lp.name, lp.members[i].name)
+		}
+	}
+}

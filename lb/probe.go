@@ -1,0 +1,102 @@
+package lb
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"switchpoint/healthcheck"
+	"switchpoint/healthcheck/isalive"
+)
+
+// poolAnswer is what the balancer says of a pool when it is probed itself (LB11): 200 while any
+// member is up, 503 while the best ones are overloaded, nothing at all when none can serve. The
+// load is the sum over the members that are up or overloaded and said theirs; the modes are
+// those of the members that are up, normal first.
+func poolAnswer(states []healthcheck.Status) isalive.Answer {
+	a := isalive.Answer{Active: -1, Capacity: -1}
+	var modes []string
+	for _, s := range states {
+		switch s.State {
+		case healthcheck.Up:
+			a.Status = 200
+		case healthcheck.Overloaded:
+			if a.Status == 0 {
+				a.Status = 503
+			}
+		default:
+			continue
+		}
+		a.Active = addKnown(a.Active, s.Load.Active)
+		a.Capacity = addKnown(a.Capacity, s.Load.Capacity)
+	}
+	serving := healthcheck.Up
+	if a.Status == 503 {
+		serving = healthcheck.Overloaded
+	}
+	for _, s := range states {
+		if s.State != serving {
+			continue
+		}
+		for mode := range strings.SplitSeq(s.Load.Mode, ",") {
+			if mode = strings.TrimSpace(mode); mode != "" && !slices.Contains(modes, mode) {
+				modes = append(modes, mode)
+			}
+		}
+	}
+	slices.SortFunc(modes, func(x, y string) int {
+		if x == "normal" || y == "normal" {
+			return boolToInt(y == "normal") - boolToInt(x == "normal")
+		}
+		return strings.Compare(x, y)
+	})
+	a.Mode = strings.Join(modes, ",")
+	return a
+}
+
+// addKnown sums numbers of which -1 means unknown.
+func addKnown(sum, n int) int {
+	if n < 0 {
+		return sum
+	}
+	return max(sum, 0) + n
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// isAlive answers a probe that the server's own parser could read.
+func (ex *exchange) isAlive(ctx *fasthttp.RequestCtx) {
+	ex.pool.fillStates(&ex.q, ex.p.snapshot())
+	a := poolAnswer(ex.q.States)
+	ex.status = a.Status
+	if a.Status == 0 {
+		// No answer is the answer: a probe must not take the pool for overloaded. The server
+		// finds the connection closed when it wants to write.
+		_ = ex.client.Conn.Close()
+		ctx.SetConnectionClose()
+		return
+	}
+	ctx.SetStatusCode(a.Status)
+	a.Each(func(name, value string) { ctx.Response.Header.Set(name, value) })
+	ctx.SetBodyString(a.Body())
+}
+
+// legacyAnswer answers a probe that has no version or no Host (AL4), before the server sees it.
+func (p *Proxy) legacyAnswer(listener int) isalive.Answer {
+	live := p.live.Load()
+	if live == nil {
+		return isalive.Answer{}
+	}
+	l := live.listeners[listener]
+	var q Question
+	l.pool.fillStates(&q, p.snapshot())
+	a := poolAnswer(q.States)
+	l.count(-1, a.Status)
+	return a
+}

@@ -1,0 +1,220 @@
+package lb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/errgroup"
+
+	"switchpoint/healthcheck"
+)
+
+// Options is what New needs. Zero durations mean the defaults.
+type Options struct {
+	// Listeners are bound by New; their addresses and whether they speak TLS are fixed then.
+	Listeners []Listener
+	// Snapshot gives the health of the members; nil: all members without a monitor.
+	Snapshot func() *healthcheck.Snapshot
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+
+	ReadTimeout  time.Duration // for a whole request, from its first byte; default 30s
+	IdleTimeout  time.Duration // between requests of a connection; default 75s
+	DrainTimeout time.Duration // for requests in flight when Run ends; default 10s
+}
+
+// Proxy is the running balancer. Its methods may be called from any goroutine.
+type Proxy struct {
+	log       *slog.Logger
+	snapshot  func() *healthcheck.Snapshot
+	metrics   *metrics
+	listeners []*listener
+	limits    limits
+	base      time.Time // time zero of all figures, on the monotonic clock
+
+	live      atomic.Pointer[live]
+	draining  atomic.Bool
+	exchanges sync.Pool
+
+	mu        sync.Mutex // guards what follows, and SetTable as a whole
+	upstreams map[upstreamKey]*upstream
+	pools     map[string]*poolState
+	nextID    uint32
+}
+
+type limits struct{ read, idle, drain time.Duration }
+
+type upstreamKey struct{ pool, address string }
+
+// New binds the listeners. Connections are accepted by Run; until the first SetTable they are
+// answered with 503.
+func New(o Options) (*Proxy, error) {
+	p := &Proxy{
+		log: o.Log, snapshot: o.Snapshot, metrics: newMetrics(), base: time.Now(),
+		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout},
+		upstreams: make(map[upstreamKey]*upstream),
+		pools:     make(map[string]*poolState),
+	}
+	orDuration(&p.limits.read, 30*time.Second)
+	orDuration(&p.limits.idle, 75*time.Second)
+	orDuration(&p.limits.drain, 10*time.Second)
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.snapshot == nil {
+		p.snapshot = func() *healthcheck.Snapshot { return nil }
+	}
+	for i, l := range o.Listeners {
+		ln, err := net.Listen("tcp", l.Listen)
+		if err != nil {
+			p.closeListeners()
+			return nil, fmt.Errorf("lb: listener[%d] %q cannot listen on %s: %w; stop the process that holds the address or change listen", i, l.Name, l.Listen, err)
+		}
+		p.listeners = append(p.listeners, p.newListener(i, l, ln))
+	}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(p); err != nil {
+			p.closeListeners()
+			return nil, fmt.Errorf("lb: register metrics: %w", err)
+		}
+	}
+	return p, nil
+}
+
+func (p *Proxy) closeListeners() {
+	for _, l := range p.listeners {
+		_ = l.ln.Close() // closing is all that is wanted
+	}
+}
+
+// Addr gives the bound address of each listener by name.
+func (p *Proxy) Addr() map[string]netip.AddrPort {
+	out := make(map[string]netip.AddrPort, len(p.listeners))
+	for _, l := range p.listeners {
+		if a, ok := l.ln.Addr().(*net.TCPAddr); ok {
+			out[l.name] = a.AddrPort()
+		}
+	}
+	return out
+}
+
+// now is the time since the proxy was made, in nanoseconds.
+func (p *Proxy) now() int64 { return int64(time.Since(p.base)) }
+
+func (p *Proxy) at(t time.Time) int64 { return int64(t.Sub(p.base)) }
+
+// Run serves until ctx ends. Then it stops accepting, lets requests in flight finish for at most
+// DrainTimeout, and closes everything. It is to be called once.
+func (p *Proxy) Run(ctx context.Context) error {
+	var accepting errgroup.Group
+	var serving sync.WaitGroup
+	for _, l := range p.listeners {
+		accepting.Go(func() error { return p.accept(l, &serving) })
+	}
+	janitor, stopJanitor := context.WithCancel(context.WithoutCancel(ctx))
+	accepting.Go(func() error { p.clean(janitor); return nil })
+
+	<-ctx.Done()
+	p.draining.Store(true)
+	p.closeListeners()
+	stopJanitor()
+	err := accepting.Wait()
+	p.drain(&serving)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.upstreams {
+		u.retire()
+	}
+	return err
+}
+
+// drain waits for the connections, closing idle ones at once and all of them in the end.
+func (p *Proxy) drain(serving *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { serving.Wait(); close(done) }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	began := time.Now()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			waited := now.Sub(began)
+			for _, l := range p.listeners {
+				l.conns.closeWhere(func(c *clientConn) bool {
+					return waited > p.limits.drain || c.idle() || c.fresh() && waited > freshGrace
+				})
+			}
+		}
+	}
+}
+
+// clean closes connections to members that are unused for long and drops expired persistence
+// entries, one shard of every pool a second.
+func (p *Proxy) clean(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			live := p.live.Load()
+			if live == nil {
+				continue
+			}
+			for _, lp := range live.pools {
+				lp.stick.sweep(n, time.Duration(p.now()))
+				for _, u := range lp.ups {
+					u.expire(now)
+				}
+			}
+		}
+	}
+}
+
+// certificate serves a TLS listener from the table in force, so that a reload changes it.
+func (p *Proxy) certificate(n int) (*tls.Certificate, error) {
+	live := p.live.Load()
+	if live == nil || live.listeners[n].cert == nil {
+		return nil, errors.New("no certificate is loaded")
+	}
+	return live.listeners[n].cert, nil
+}
+
+// newServer is the HTTP side of a listener. It never logs: what it would log quotes requests.
+func (p *Proxy) newServer(n int) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                      func(ctx *fasthttp.RequestCtx) { p.handle(n, ctx) },
+		ErrorHandler:                 func(ctx *fasthttp.RequestCtx, err error) { p.parseError(n, ctx, err) },
+		ExpectHandler:                expect,
+		ConnState:                    connState,
+		Logger:                       silent{},
+		ReadBufferSize:               headLimit,
+		MaxRequestBodySize:           maxRequestBody,
+		ReadTimeout:                  p.limits.read,
+		WriteTimeout:                 stallTimeout,
+		IdleTimeout:                  p.limits.idle,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		NoDefaultDate:                true,
+		NoDefaultContentType:         true,
+		SecureErrorLogMessage:        true,
+	}
+}
+
+type silent struct{}
+
+// Printf drops the line.
+func (silent) Printf(string, ...any) {}

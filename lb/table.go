@@ -1,0 +1,111 @@
+package lb
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Check says whether t fits the bound listeners: their number, names, addresses and whether
+// they speak TLS cannot change while the process runs.
+func (p *Proxy) Check(t *Table) error {
+	if len(t.listeners) != len(p.listeners) {
+		return fmt.Errorf("lb: %d listeners are bound and the new configuration has %d: restart to change listeners", len(p.listeners), len(t.listeners))
+	}
+	for i, l := range p.listeners {
+		n := t.listeners[i]
+		if n.name != l.name || n.listen != l.listen {
+			return fmt.Errorf("lb: listener[%d] is bound as %q on %s and would become %q on %s: restart to change listeners", i, l.name, l.listen, n.name, n.listen)
+		}
+		if (n.cert != nil) != l.secure {
+			return fmt.Errorf("lb: listener[%d] %q: restart to turn TLS on or off", i, l.name)
+		}
+	}
+	return nil
+}
+
+// SetTable puts t to work for all requests that begin from now on. Members that t has under the
+// same pool and address keep in-flight counts, averages, connections and persistence. A table
+// that Check refuses changes nothing.
+func (p *Proxy) SetTable(t *Table) error {
+	if err := p.Check(t); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := &live{}
+	kept := make(map[upstreamKey]bool)
+	for _, pt := range t.pools {
+		next.pools = append(next.pools, p.join(pt, kept))
+	}
+	for _, lt := range t.listeners {
+		l := &liveListener{listenerTable: lt, pool: next.pools[lt.pool]}
+		for _, m := range l.pool.members {
+			l.codes = append(l.codes, p.metrics.codes(lt.name, l.pool.name, m.name))
+		}
+		l.codes = append(l.codes, p.metrics.codes(lt.name, l.pool.name, "none"))
+		next.listeners = append(next.listeners, l)
+	}
+	old := p.live.Swap(next)
+	for key, u := range p.upstreams {
+		if !kept[key] {
+			u.retire()
+			delete(p.upstreams, key)
+		}
+	}
+	p.forget(old, next)
+	return nil
+}
+
+// join gives a pool of a table its lasting state.
+func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
+	state := p.pools[pt.name]
+	if state == nil {
+		state = &poolState{stick: newStickTable(maxStick), retries: p.metrics.retries.WithLabelValues(pt.name)}
+		p.pools[pt.name] = state
+	}
+	lp := &livePool{poolTable: pt, poolState: state}
+	for _, m := range pt.members {
+		key := upstreamKey{pt.name, m.address}
+		u := p.upstreams[key]
+		if u == nil {
+			p.nextID++
+			u = &upstream{id: p.nextID, address: m.address}
+			u.used.Store(p.now())
+			p.upstreams[key] = u
+		}
+		u.use(pt.dial)
+		kept[key] = true
+		lp.ups = append(lp.ups, u)
+		lp.metrics = append(lp.metrics, p.metrics.member(pt.name, m.name))
+	}
+	return lp
+}
+
+// forget removes state and series of pools and members that are gone.
+func (p *Proxy) forget(old, next *live) {
+	if old == nil {
+		return
+	}
+	type series struct{ pool, member string }
+	have := make(map[series]bool)
+	pools := make(map[string]bool)
+	for _, lp := range next.pools {
+		pools[lp.name] = true
+		for _, m := range lp.members {
+			have[series{lp.name, m.name}] = true
+		}
+	}
+	for _, lp := range old.pools {
+		for _, m := range lp.members {
+			if !have[series{lp.name, m.name}] {
+				p.metrics.forget(lp.name, m.name)
+			}
+		}
+		if !pools[lp.name] {
+			delete(p.pools, lp.name)
+			p.metrics.requests.DeletePartialMatch(prometheus.Labels{"pool": lp.name})
+			p.metrics.retries.DeleteLabelValues(lp.name)
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package lb
+
+import (
+	"bufio"
+	"crypto/tls"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// idleUpstream is how long an unused connection to a member is kept: below the idle limits
+	// that servers usually have, so that we are the ones who close.
+	idleUpstream = 30 * time.Second
+	// maxIdlePerMember bounds the unused connections to one member.
+	maxIdlePerMember = 512
+	// headLimit bounds the head of a request and of an answer.
+	headLimit = 16 << 10
+)
+
+// upstream is a member's state, which outlives tables: figures and open connections. It belongs
+// to one pool and one address.
+type upstream struct {
+	stats
+	id      uint32
+	address string
+
+	mu      sync.Mutex
+	spec    dialSpec
+	idle    []*upConn // the most recently used last
+	retired bool
+}
+
+// upConn is one connection to a member, with its reader.
+type upConn struct {
+	net.Conn
+	tcp         *net.TCPConn
+	br          *bufio.Reader
+	fingerprint string
+	reused      bool
+	since       time.Time // idle since
+}
+
+// use makes spec the way to connect. Idle connections made in another way are closed.
+func (u *upstream) use(spec dialSpec) {
+	u.mu.Lock()
+	var stale []*upConn
+	if u.spec.fingerprint != spec.fingerprint {
+		stale, u.idle = u.idle, nil
+		u.spec = spec
+	} else {
+		u.spec.timeout = spec.timeout // keep the tls.Config with its session cache
+	}
+	u.retired = false
+	u.mu.Unlock()
+	closeAll(stale)
+}
+
+// retire closes the idle connections; those in use are closed when they come back.
+func (u *upstream) retire() {
+	u.mu.Lock()
+	u.retired = true
+	u.mu.Unlock()
+	u.dropIdle()
+}
+
+// dropIdle closes all idle connections: one of them was found dead.
+func (u *upstream) dropIdle() {
+	u.mu.Lock()
+	stale := u.idle
+	u.idle = nil
+	u.mu.Unlock()
+	closeAll(stale)
+}
+
+// expire closes the connections that were idle for too long.
+func (u *upstream) expire(now time.Time) {
+	u.mu.Lock()
+	n := 0
+	for n < len(u.idle) && now.Sub(u.idle[n].since) > idleUpstream {
+		n++
+	}
+	stale := append([]*upConn(nil), u.idle[:n]...)
+	u.idle = append(u.idle[:0], u.idle[n:]...)
+	u.mu.Unlock()
+	closeAll(stale)
+}
+
+func closeAll(conns []*upConn) {
+	for _, c := range conns {
+		_ = c.Close() // unused: nothing can be lost
+	}
+}
+
+// take gives an idle connection, or nil.
+func (u *upstream) take() *upConn {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := len(u.idle)
+	if n == 0 {
+		return nil
+	}
+	c := u.idle[n-1]
+	u.idle[n-1] = nil
+	u.idle = u.idle[:n-1]
+	c.reused = true
+	return c
+}
+
+// give returns a connection whose last answer was read to its end.
+func (u *upstream) give(c *upConn, now time.Time) {
+	c.since = now
+	u.mu.Lock()
+	ok := !u.retired && c.fingerprint == u.spec.fingerprint && len(u.idle) < maxIdlePerMember && c.br.Buffered() == 0
+	if ok {
+		u.idle = append(u.idle, c)
+	}
+	u.mu.Unlock()
+	if !ok {
+		_ = c.Close()
+	}
+}
+
+// dial opens a new connection; TCP and the TLS handshake each have the pool's connect_timeout.
+func (u *upstream) dial() (*upConn, error) {
+	u.mu.Lock()
+	spec := u.spec
+	u.mu.Unlock()
+	conn, err := net.DialTimeout("tcp", u.address, spec.timeout)
+	if err != nil {
+		return nil, err
+	}
+	c := &upConn{Conn: conn, fingerprint: spec.fingerprint}
+	c.tcp, _ = conn.(*net.TCPConn)
+	if spec.tls != nil {
+		if c.Conn, err = handshake(conn, u.address, spec); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
+	c.br = bufio.NewReaderSize(c.Conn, headLimit)
+	return c, nil
+}
+
+func handshake(conn net.Conn, address string, spec dialSpec) (net.Conn, error) {
+	cfg := spec.tls
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	if err := conn.SetDeadline(time.Now().Add(spec.timeout)); err != nil {
+		return nil, err
+	}
+	tc := tls.Client(conn, cfg)
+	if err := tc.Handshake(); err != nil {
+		return nil, err
+	}
+	return tc, conn.SetDeadline(time.Time{})
+}
+
+// quiet says whether an idle connection is still open with nothing to read. It costs a system
+// call, so only requests that may not be repeated ask for it.
+func (c *upConn) quiet() bool {
+	if c.tcp == nil {
+		return true
+	}
+	raw, err := c.tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	return readable(raw) == unix.EAGAIN
+}
+
+// readable looks for input without waiting: nil for input or the end, EAGAIN for neither.
+func readable(raw syscall.RawConn) error {
+	var one [1]byte
+	var got error
+	err := raw.Read(func(fd uintptr) bool {
+		_, _, got = unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) // #nosec G115
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return got
+}

@@ -1,0 +1,238 @@
+package lb
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"switchpoint/healthcheck"
+	"switchpoint/internal/problem"
+)
+
+const maxWeight = 1000
+
+// WithDefaults returns c with every default filled in; c itself is not changed.
+func (c Config) WithDefaults() Config {
+	c.Listeners = slices.Clone(c.Listeners)
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		if l.LegacyProbe == nil {
+			on := true
+			l.LegacyProbe = &on
+		}
+	}
+	c.Pools = slices.Clone(c.Pools)
+	for i := range c.Pools {
+		c.Pools[i] = c.Pools[i].withDefaults()
+	}
+	return c
+}
+
+func (p Pool) withDefaults() Pool {
+	orString(&p.Method, DefaultMethod)
+	orString(&p.Persistence, DefaultPersistence)
+	orDuration(&p.PersistenceTimeout, DefaultPersistenceTimeout)
+	orDuration(&p.ConnectTimeout, DefaultConnectTimeout)
+	orDuration(&p.ResponseTimeout, DefaultResponseTimeout)
+	p.Members = slices.Clone(p.Members)
+	for i := range p.Members {
+		m := &p.Members[i]
+		orString(&m.Name, m.Address)
+		if m.Weight == 0 {
+			m.Weight = 1
+		}
+	}
+	return p
+}
+
+func orString(v *string, def string) {
+	if *v == "" {
+		*v = def
+	}
+}
+
+func orDuration(v *time.Duration, def time.Duration) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// Checks lists what the pools want to know the health of. Members of a pool without a monitor
+// are in no check.
+func (c Config) Checks() []healthcheck.Key {
+	var keys []healthcheck.Key
+	seen := make(map[healthcheck.Key]bool)
+	for _, p := range c.Pools {
+		for _, m := range p.Members {
+			k := healthcheck.Key{Address: m.Address, Monitor: p.Monitor}
+			if p.Monitor != "" && !seen[k] {
+				seen[k] = true
+				keys = append(keys, k)
+			}
+		}
+	}
+	return keys
+}
+
+// Validate reports every fault of c as a problem.List, certificates and CA files included: they
+// are read. Whether a pool's monitor exists is for the reader of the whole file to say.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	var list problem.List
+	pools := make(map[string]bool)
+	for _, p := range c.Pools {
+		pools[p.Name] = true
+	}
+	names, addrs := make(map[string]int), make(map[string]int)
+	for i, l := range c.Listeners {
+		path := fmt.Sprintf("listener[%d]", i)
+		unique(&list, names, i, path+".name", "listener", l.Name)
+		if !strings.HasSuffix(l.Listen, ":0") {
+			unique(&list, addrs, i, path+".listen", "listen address", l.Listen)
+		}
+		list.Under(path, l.validate(pools))
+	}
+	if len(c.Pools) > 0 && len(c.Listeners) == 0 {
+		list.Addf("pool", "add an [[lb.listener]] that names it", "there are pools but no listener")
+	}
+	names = make(map[string]int)
+	for i, p := range c.Pools {
+		path := fmt.Sprintf("pool[%d]", i)
+		unique(&list, names, i, path+".name", "pool", p.Name)
+		list.Under(path, p.validate())
+	}
+	return list.Err()
+}
+
+// unique reports an empty value or one that an earlier entry has.
+func unique(list *problem.List, seen map[string]int, i int, path, thing, value string) {
+	if value == "" {
+		list.Addf(path, "give it one", "this %s is empty", thing)
+		return
+	}
+	if first, ok := seen[value]; ok {
+		list.Addf(path, "use another one or remove one of the two", "%s %q is already that of entry %d", thing, value, first)
+		return
+	}
+	seen[value] = i
+}
+
+func (l Listener) validate(pools map[string]bool) error {
+	var list problem.List
+	if _, err := netip.ParseAddrPort(l.Listen); l.Listen != "" && err != nil {
+		list.Addf("listen", `write ip:port, for example "0.0.0.0:443" or "[::]:443"`, "%q is not an address", l.Listen)
+	}
+	switch {
+	case l.Pool == "":
+		list.Addf("pool", "name an [[lb.pool]]", "the listener has no pool")
+	case !pools[l.Pool]:
+		list.Addf("pool", "name an [[lb.pool]] of this file", "pool %q does not exist", l.Pool)
+	}
+	switch {
+	case l.Cert != "" && l.Key == "":
+		list.Addf("key", "name the PEM file of its private key", "cert is given without key")
+	case l.Cert == "" && l.Key != "":
+		list.Addf("cert", "name the PEM file of its certificate", "key is given without cert")
+	case l.Cert != "":
+		if _, err := loadCertificate(l.Cert, l.Key); err != nil {
+			list.Under("", err)
+		}
+	}
+	for i, s := range l.TrustedProxies {
+		if _, err := parsePrefix(s); err != nil {
+			list.Addf(fmt.Sprintf("trusted_proxies[%d]", i), `write a prefix or an address, for example "10.0.0.0/8"`, "%q is not a prefix", s)
+		}
+	}
+	return list.Err()
+}
+
+func (p Pool) validate() error {
+	var list problem.List
+	if _, ok := policies[p.Method]; !ok {
+		list.Addf("lb_method", "write one of "+quotedNames(policies), "%q is not a method", p.Method)
+	}
+	if p.Persistence != persistSource && p.Persistence != persistNone {
+		list.Addf("persistence", `write "source-address" or "none"`, "%q is not a kind of persistence", p.Persistence)
+	}
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"persistence_timeout", p.PersistenceTimeout, time.Second, 30 * 24 * time.Hour},
+		{"connect_timeout", p.ConnectTimeout, time.Millisecond, time.Minute},
+		{"response_timeout", p.ResponseTimeout, time.Millisecond, time.Hour},
+	} {
+		if d.value < d.min || d.value > d.max {
+			list.Addf(d.name, fmt.Sprintf("write a duration from %v to %v", d.min, d.max), "%v is out of range", d.value)
+		}
+	}
+	if !p.TLS && (p.CA != "" || p.ServerName != "" || p.NoVerify) {
+		list.Addf("tls", "set tls = true, or remove ca, server_name and no_verify", "TLS settings are given but tls is off")
+	}
+	if p.CA != "" {
+		if _, _, err := loadRoots(p.CA); err != nil {
+			list.Under("", err)
+		}
+	}
+	if len(p.Members) == 0 {
+		list.Addf("members", `add one, for example {address = "10.0.0.11:8080"}`, "the pool has no members")
+	}
+	names, addrs := make(map[string]int), make(map[string]int)
+	for i, m := range p.Members {
+		path := fmt.Sprintf("members[%d]", i)
+		unique(&list, addrs, i, path+".address", "member address", m.Address)
+		if m.Name != m.Address {
+			unique(&list, names, i, path+".name", "member name", m.Name)
+		}
+		if m.Address != "" {
+			if what := badHostPort(m.Address); what != "" {
+				list.Addf(path+".address", `write ip:port, for example "10.0.0.11:8080"`, "%q %s", m.Address, what)
+			}
+		}
+		if m.Weight < 0 || m.Weight > maxWeight {
+			list.Addf(path+".weight", fmt.Sprintf("write 1 to %d", maxWeight), "%d is no weight", m.Weight)
+		}
+	}
+	return list.Err()
+}
+
+func badHostPort(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "is not an address with a port"
+	}
+	if host == "" || strings.ContainsAny(host, " /@,") {
+		return "has no usable host"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "has no port from 1 to 65535"
+	}
+	return ""
+}
+
+// parsePrefix accepts a prefix or one address.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, err
+	}
+	return p.Masked(), nil
+}
+
+func quotedNames[V any](m map[string]V) string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, strconv.Quote(n))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
