@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"switchpoint/admin"
+	"switchpoint/broker"
+	"switchpoint/broker/api"
+	"switchpoint/broker/sqlite"
+	"switchpoint/configs"
+	"switchpoint/gtm"
+	"switchpoint/lb"
+	"switchpoint/peer"
+)
+
+// app is one process: the roles that its configuration names, over one health engine. Fields of
+// roles that the process does not have are nil.
+type app struct {
+	log      *slog.Logger
+	registry *prometheus.Registry
+	health   *health
+	gtm      *gtm.Server
+	lb       *lb.Proxy
+	identity peer.Identity
+	peer     *peer.Node
+	store    *sqlite.Store
+	broker   *broker.Broker
+	api      *api.Server
+	admin    *admin.Server
+	config   atomic.Pointer[loaded]
+	serving  atomic.Bool
+}
+
+// loaded is a configuration with what was compiled from it, swapped as one.
+type loaded struct {
+	cfg  *configs.Config
+	gtm  *gtm.Table
+	lb   *lb.Table
+	peer *peer.Table
+	at   time.Time
+}
+
+// newApp binds every socket and compiles every table. It is one straight line because each step
+// needs what the earlier ones made. What was bound is released again when a later step fails.
+func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app, err error) {
+	a := &app{log: log, registry: prometheus.NewRegistry()}
+	var release []func()
+	defer func() {
+		if err != nil {
+			for i := len(release) - 1; i >= 0; i-- {
+				release[i]()
+			}
+		}
+	}()
+	// Running a room under an ended context is how it gives its sockets back.
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	abandon := func(run func(context.Context) error) {
+		release = append(release, func() { _ = run(ended) })
+	}
+
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := os.MkdirAll(cfg.Node.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state directory: %w; choose another [node] state_dir or create it for this user", err)
+	}
+	a.health = newHealth(log, a.registry)
+	if cfg.Peer != nil {
+		if a.identity, err = peer.LoadIdentity(cfg.Node.StateDir); err != nil {
+			return nil, err
+		}
+	}
+	tables, err := a.compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.config.Store(tables)
+	if err := a.health.configure(cfg.HealthConfig()); err != nil {
+		return nil, err
+	}
+
+	if cfg.Peer != nil {
+		if a.peer, err = peer.New(peer.Options{
+			Config: *cfg.Peer, Identity: a.identity, Name: cfg.Node.Name,
+			Log: log.With("room", "peer"), Metrics: a.registry,
+		}); err != nil {
+			return nil, err
+		}
+		abandon(a.peer.Run)
+	}
+	if cfg.GTM != nil {
+		if a.gtm, err = gtm.New(gtm.Options{
+			Listen: cfg.GTM.Listen, Snapshot: a.health.engine.Snapshot,
+			Log: log.With("room", "gtm"), Metrics: a.registry,
+		}); err != nil {
+			return nil, err
+		}
+		abandon(a.gtm.Run)
+		a.gtm.SetTable(tables.gtm)
+	}
+	if cfg.Broker != nil {
+		if err := a.newBroker(ctx, cfg, abandon); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.LB != nil {
+		if a.lb, err = lb.New(lb.Options{
+			Listeners: cfg.LB.Listeners, Snapshot: a.health.engine.Snapshot,
+			Log: log.With("room", "lb"), Metrics: a.registry,
+		}); err != nil {
+			return nil, err
+		}
+		abandon(a.lb.Run)
+		a.lb.SetTable(tables.lb)
+	}
+	if a.admin, err = admin.New(admin.Options{
+		Socket: filepath.Join(cfg.Node.StateDir, admin.SocketName),
+		Config: admin.Config{
+			Listen: cfg.Admin.Listen, Cert: cfg.Admin.Cert, Key: cfg.Admin.Key, TokenFile: cfg.Admin.TokenFile,
+		},
+		Log: log.With("room", "admin"), Metrics: a.registry, Ready: a.ready, Routes: a.routes(),
+	}); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// newBroker opens the store, joins the cluster and binds the API.
+func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(func(context.Context) error)) error {
+	c := cfg.Broker.WithDefaults()
+	path := c.Database.Path
+	if path == "" {
+		path = filepath.Join(cfg.Node.StateDir, "broker.db")
+	}
+	log := a.log.With("room", "broker")
+	var err error
+	if a.store, err = sqlite.Open(ctx, path, sqlite.Options{Log: log}); err != nil {
+		return fmt.Errorf("open the broker's database: %w", err)
+	}
+	abandon(func(context.Context) error { return a.store.Close() })
+	a.broker, err = broker.New(ctx, broker.Options{
+		Config: c, Name: cfg.Node.Name, Datacenter: cfg.Node.Datacenter, Version: buildVersion(),
+		Store: a.store, Log: log, Metrics: a.registry,
+		Monitors:  monitorNames(cfg),
+		SetChecks: a.health.setBrokerChecks, Ref: a.health.engine.Ref, Snapshot: a.health.engine.Snapshot,
+		AskAssigned: a.askAssigned,
+	})
+	if err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	abandon(a.broker.Run)
+	if err := a.seed(ctx, cfg, c); err != nil {
+		return err
+	}
+	if a.peer != nil {
+		a.peer.Handle(assignedMethod, a.answerAssigned)
+	}
+	a.api, err = api.New(api.Options{
+		Broker: a.broker, Listen: c.Listen, Cert: c.Cert, Key: c.Key,
+		TrustedProxies: c.TrustedProxies, Log: log, Metrics: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	abandon(a.api.Run)
+	return nil
+}
+
+func monitorNames(cfg *configs.Config) []string {
+	names := make([]string, len(cfg.Monitors))
+	for i, m := range cfg.Monitors {
+		names[i] = m.Name
+	}
+	return names
+}
+
+// Run serves until ctx ends. The front (what clients talk to) stops first and drains while the
+// back (what it needs to answer) still runs.
+func (a *app) Run(ctx context.Context, hup <-chan os.Signal) error {
+	if a.store != nil {
+		defer func() { _ = a.store.Close() }()
+	}
+	frontCtx, stopFront := context.WithCancel(ctx)
+	defer stopFront()
+	backCtx, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBack()
+	back, backCtx := errgroup.WithContext(backCtx)
+	back.Go(func() error { return a.health.engine.Run(backCtx) })
+	back.Go(func() error { return a.admin.Run(backCtx) })
+	if a.peer != nil {
+		back.Go(func() error { return a.peer.Run(backCtx) })
+	}
+	if a.broker != nil {
+		back.Go(func() error { return a.broker.Run(backCtx) })
+	}
+	back.Go(func() error { return a.reloadOn(backCtx, hup) })
+	defer context.AfterFunc(backCtx, stopFront)()
+
+	err := a.runFront(frontCtx)
+	a.log.Info("stopping")
+	a.serving.Store(false)
+	stopBack()
+	if backErr := back.Wait(); err == nil {
+		err = backErr
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// runFront serves clients once the first health round is complete (design section 5).
+func (a *app) runFront(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-a.health.engine.Ready():
+	}
+	front, ctx := errgroup.WithContext(ctx)
+	if a.gtm != nil {
+		front.Go(func() error { return a.gtm.Run(ctx) })
+	}
+	if a.api != nil {
+		front.Go(func() error { return a.api.Run(ctx) })
+	}
+	if a.lb != nil {
+		front.Go(func() error { return a.lb.Run(ctx) })
+	}
+	front.Go(func() error {
+		<-ctx.Done()
+		return nil
+	})
+	a.serving.Store(true)
+	a.log.Info("serving", a.addresses()...)
+	return front.Wait()
+}
+
+// ready is what /readyz asks.
+func (a *app) ready() error {
+	if !a.serving.Load() {
+		return errors.New("waiting for the first health round, or stopping")
+	}
+	return nil
+}
+
+func (a *app) roles() []string {
+	cfg := a.config.Load().cfg
+	var roles []string
+	for name, has := range map[string]bool{"gtm": cfg.GTM != nil, "lb": cfg.LB != nil, "broker": cfg.Broker != nil} {
+		if has {
+			roles = append(roles, name)
+		}
+	}
+	return sorted(roles)
+}
+
+func (a *app) addresses() []any {
+	var out []any
+	if a.gtm != nil {
+		out = append(out, "gtm", a.gtm.Addr())
+	}
+	if a.lb != nil {
+		out = append(out, "lb", a.lb.Addr())
+	}
+	if a.api != nil {
+		out = append(out, "broker", a.api.Addr())
+	}
+	if a.peer != nil {
+		out = append(out, "peer", a.peer.Addr())
+	}
+	return out
+}
+
+// compile makes the tables of a configuration without touching what runs.
+func (a *app) compile(cfg *configs.Config) (*loaded, error) {
+	l := &loaded{cfg: cfg, at: time.Now()}
+	var err error
+	if cfg.GTM != nil {
+		if l.gtm, err = gtm.Compile(*cfg.GTM, a.health.engine.Ref); err != nil {
+			return nil, fmt.Errorf("compile [gtm]: %w", err)
+		}
+	}
+	if cfg.LB != nil {
+		if l.lb, err = lb.Compile(*cfg.LB, a.health.engine.Ref); err != nil {
+			return nil, fmt.Errorf("compile [lb]: %w", err)
+		}
+	}
+	if cfg.Peer != nil {
+		if l.peer, err = peer.Compile(*cfg.Peer, a.identity.PublicKey()); err != nil {
+			return nil, fmt.Errorf("compile [peer]: %w", err)
+		}
+	}
+	return l, nil
+}

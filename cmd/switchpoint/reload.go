@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"switchpoint/configs"
+)
+
+// reloadOn reloads whenever a signal comes.
+func (a *app) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			if err := a.reload(); err != nil {
+				a.log.Error("reload failed, nothing was changed", "error", err)
+			}
+		}
+	}
+}
+
+// reload reads the file again: everything that can fail is done first, then the health table,
+// gtm and lb are swapped. In that order: a new table's checks run before its first decision.
+func (a *app) reload() error {
+	old := a.config.Load()
+	cfg, err := configs.Load(old.cfg.File)
+	if err != nil {
+		return fmt.Errorf("%s is not usable:\n%w", old.cfg.File, err)
+	}
+	if fixed := needRestart(old.cfg, cfg); len(fixed) > 0 {
+		return fmt.Errorf("%s changed, which needs a restart of the process", strings.Join(fixed, ", "))
+	}
+	tables, err := a.compile(cfg)
+	if err != nil {
+		return err
+	}
+	if err := a.health.configure(cfg.HealthConfig()); err != nil {
+		return err
+	}
+	if a.gtm != nil {
+		a.gtm.SetTable(tables.gtm)
+	}
+	if a.lb != nil {
+		a.lb.SetTable(tables.lb)
+	}
+	if a.peer != nil {
+		a.peer.SetTable(tables.peer)
+	}
+	a.config.Store(tables)
+	a.log.Info("reloaded", "config", cfg.File)
+	return nil
+}
+
+// needRestart lists what changed although it is bound to the life of the process.
+func needRestart(old, now *configs.Config) []string {
+	var out []string
+	differ := func(name string, a, b any) {
+		if !reflect.DeepEqual(a, b) {
+			out = append(out, name)
+		}
+	}
+	differ("[node]", old.Node, now.Node)
+	differ("[log]", old.Log, now.Log)
+	differ("[admin]", old.Admin, now.Admin)
+	differ("[broker]", old.Broker, now.Broker)
+	differ("[peer] listen", peerListen(old), peerListen(now))
+	differ("[gtm] listen", gtmListen(old), gtmListen(now))
+	differ("[[lb.listener]] addresses", lbListen(old), lbListen(now))
+	return out
+}
+
+// The presence of a section counts as its addresses: nil is "no such role".
+
+func peerListen(c *configs.Config) *string {
+	if c.Peer == nil {
+		return nil
+	}
+	return &c.Peer.Listen
+}
+
+func gtmListen(c *configs.Config) []string {
+	if c.GTM == nil {
+		return nil
+	}
+	return sorted(append([]string{}, c.GTM.Listen...))
+}
+
+func lbListen(c *configs.Config) []string {
+	if c.LB == nil {
+		return nil
+	}
+	out := []string{}
+	for _, l := range c.LB.Listeners {
+		out = append(out, l.Name+" "+l.Listen)
+	}
+	return sorted(out)
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"switchpoint/admin"
+	"switchpoint/broker"
+)
+
+// The admin operations of one node (SE1: socket or token, see admin). Every path is below
+// /admin/v1/.
+func (a *app) routes() map[string]admin.Operation {
+	return map[string]admin.Operation{
+		"GET status":        a.showStatus,
+		"GET health":        a.showHealth,
+		"GET explain/dns":   a.explainDNS,
+		"GET explain/lb":    a.explainLB,
+		"GET explain/login": a.explainLogin,
+		"GET explain/ref":   a.explainRef,
+		"POST setup":        a.applySetup,
+		"POST reload":       a.reloadNow,
+	}
+}
+
+// nodeStatus is what `GET status` answers.
+type nodeStatus struct {
+	Node       string   `json:"node"`
+	Datacenter string   `json:"datacenter"`
+	Version    string   `json:"version"`
+	Roles      []string `json:"roles"`
+	Config     string   `json:"config"`
+	Loaded     string   `json:"loaded"`
+	Serving    bool     `json:"serving"`
+}
+
+func (a *app) showStatus(context.Context, admin.Request) (any, error) {
+	l := a.config.Load()
+	return nodeStatus{
+		Node: l.cfg.Node.Name, Datacenter: l.cfg.Node.Datacenter, Version: buildVersion(), Roles: a.roles(),
+		Config: l.cfg.File, Loaded: l.at.UTC().Format("2006-01-02T15:04:05Z"), Serving: a.serving.Load(),
+	}, nil
+}
+
+// explanation is a decision told in lines.
+type explanation struct {
+	Lines []string `json:"lines"`
+}
+
+func (a *app) explainDNS(_ context.Context, r admin.Request) (any, error) {
+	l := a.config.Load()
+	if l.gtm == nil {
+		return nil, notHere("gtm")
+	}
+	q, err := dnsQuestion(r.Query.Get("client"), r.Query.Get("name"), r.Query.Get("type"))
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	return resolve(l.gtm, a.health.engine.Snapshot(), q), nil
+}
+
+func (a *app) explainLB(_ context.Context, r admin.Request) (any, error) {
+	if a.lb == nil {
+		return nil, notHere("lb")
+	}
+	client, err := netip.ParseAddr(r.Query.Get("client"))
+	if err != nil {
+		return nil, badRequest(fmt.Errorf("client %q is no IP address", r.Query.Get("client")))
+	}
+	listener := r.Query.Get("listener")
+	if listener == "" {
+		listener = a.config.Load().cfg.LB.Listeners[0].Name
+	}
+	return explanation{a.lb.Explain(listener, client).Lines()}, nil
+}
+
+func (a *app) explainLogin(ctx context.Context, r admin.Request) (any, error) {
+	if a.broker == nil {
+		return nil, notHere("broker")
+	}
+	e, err := a.broker.Explain(ctx, r.Query.Get("user"), r.Query.Get("directory"))
+	if err != nil {
+		return nil, err
+	}
+	return explanation{e.Lines()}, nil
+}
+
+func (a *app) explainRef(ctx context.Context, r admin.Request) (any, error) {
+	if a.broker == nil {
+		return nil, notHere("broker")
+	}
+	e, err := a.broker.ExplainRef(ctx, r.Query.Get("ref"))
+	if err != nil {
+		return nil, err
+	}
+	return explanation{e.Lines()}, nil
+}
+
+// applySetup brings the cluster's setup to what the body says; the answer is the difference.
+func (a *app) applySetup(ctx context.Context, r admin.Request) (any, error) {
+	if a.broker == nil {
+		return nil, notHere("broker")
+	}
+	var setup broker.Setup
+	if err := json.Unmarshal(r.Body, &setup); err != nil {
+		return nil, badRequest(fmt.Errorf("read the setup: %w", err))
+	}
+	return a.broker.Apply(ctx, setup, r.Query.Get("dry_run") != "", "admin")
+}
+
+func (a *app) reloadNow(context.Context, admin.Request) (any, error) {
+	if err := a.reload(); err != nil {
+		return nil, &admin.Error{Status: http.StatusConflict, Text: "nothing was changed: " + err.Error()}
+	}
+	return explanation{[]string{"reloaded " + a.config.Load().cfg.File}}, nil
+}
+
+func notHere(role string) error {
+	return &admin.Error{Status: http.StatusNotFound, Text: "this node has no " + role + " role; ask one that has"}
+}
+
+func badRequest(err error) error {
+	return &admin.Error{Status: http.StatusBadRequest, Text: err.Error()}
+}
