@@ -49,6 +49,9 @@ func (b *Broker) identify(ctx context.Context, t *table, a *attempt) (who identi
 		}
 		a.because("no local user with this password")
 	}
+	if len(a.row.Reason) == 0 {
+		a.because("there is no directory %q", clip(a.Directory))
+	}
 	return identity{}, code
 }
 

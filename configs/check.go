@@ -140,12 +140,17 @@ func (c *Config) checkSeed(f *file) {
 		f.add("broker.seed", problem.Problem{What: c.Broker.Seed + " " + problems[0].What, Cure: problems[0].Cure})
 		return
 	}
-	_, err := ParseSetup(c.Broker.Seed, []byte(text), c.monitorNames(), c.Broker.Cluster)
-	if found, ok := err.(Problems); ok {
-		f.problems = append(f.problems, found...)
-		return
+	setup, seed := parseSetup(c.Broker.Seed, []byte(text), c.monitorNames(), c.Broker.Cluster)
+	var l problem.List
+	for i, d := range setup.Destinations {
+		if d.Peer != "" {
+			checkKnown(&l, element("destination", i)+".peer", "peer.trust", d.Peer, c.peerNames())
+		}
 	}
-	f.add("broker.seed", err)
+	if seed.parsed {
+		seed.add("", l.Err())
+	}
+	f.problems = append(f.problems, seed.problems...)
 }
 
 func checkKnown(l *problem.List, path, kind, name string, known []string) {

@@ -95,3 +95,15 @@ func (c *Config) datacenterNames() []string {
 	}
 	return names
 }
+
+// peerNames lists the names of all peers in file order.
+func (c *Config) peerNames() []string {
+	if c.Peer == nil {
+		return nil
+	}
+	names := make([]string, 0, len(c.Peer.Trust))
+	for _, t := range c.Peer.Trust {
+		names = append(names, t.Name)
+	}
+	return names
+}

@@ -218,6 +218,8 @@ func FuzzIndexLines(f *testing.F) {
 	f.Add("a = \"\"\"\\\"\"\"\"\n[[a.b]]\n[a.b.c]\n")
 	f.Add("\"\" = 1\n'' . x = {}\n")
 	f.Add("a = [[],[{b = {}}]]\n")
+	f.Add("\xfe\xff") // marks that the parser skips
+	f.Add("\ufeffa = 1")
 	f.Add("[a]\n[[b]]\n[b.\"c]\"]\nd=2\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		x := indexLines(text)

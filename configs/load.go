@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -45,7 +46,9 @@ func load(path, text string) (*Config, error) {
 }
 
 // LoadSetup reads and checks a broker.toml, as Load does. monitors are the names that
-// destinations may use, cluster is the cluster of the brokers that it is for.
+// destinations may use, cluster is the cluster of the brokers that it is for. With cluster ""
+// neither is known here, as for `switchpoint apply`: the monitors of destinations are then left
+// to the broker that takes the setup.
 func LoadSetup(path string, monitors []string, cluster string) (*broker.Setup, error) {
 	text, problems := readText(path)
 	if problems != nil {
@@ -57,21 +60,33 @@ func LoadSetup(path string, monitors []string, cluster string) (*broker.Setup, e
 // ParseSetup is LoadSetup for text at hand. name stands for it in problems, and paths in text
 // are relative to the folder of name.
 func ParseSetup(name string, text []byte, monitors []string, cluster string) (*broker.Setup, error) {
-	if len(text) > maxFile {
-		return nil, tooLarge(name)
-	}
-	setup := &broker.Setup{}
-	f := parse(name, string(text), setup)
-	if f.parsed {
-		if err := settleSetup(setup, filepath.Dir(name)); err != nil {
-			return nil, fmt.Errorf("make paths of %s absolute: %w", name, err)
-		}
-		f.add("", setup.Validate(monitors, cluster))
-	}
+	setup, f := parseSetup(name, text, monitors, cluster)
 	if err := f.problems.err(name); err != nil {
 		return nil, err
 	}
 	return setup, nil
+}
+
+// parseSetup gives the setup as far as it could be read, and the file with its problems.
+func parseSetup(name string, text []byte, monitors []string, cluster string) (*broker.Setup, *file) {
+	setup := &broker.Setup{}
+	if len(text) > maxFile {
+		return setup, &file{name: name, problems: tooLarge(name)}
+	}
+	f := parse(name, string(text), setup)
+	if f.parsed {
+		f.add("", settleSetup(setup, filepath.Dir(name)))
+		err := setup.Validate(monitors, cluster)
+		if found, ok := err.(problem.List); ok && cluster == "" {
+			err = slices.DeleteFunc(found, isDestinationMonitor).Err()
+		}
+		f.add("", err)
+	}
+	return setup, f
+}
+
+func isDestinationMonitor(p problem.Problem) bool {
+	return strings.HasPrefix(p.Path, "destination[") && strings.HasSuffix(p.Path, "].monitor")
 }
 
 // readText reads a whole file within the size bound.

@@ -134,6 +134,20 @@ func TestSetupPathsAreAbsolute(t *testing.T) {
 	}
 }
 
+func TestSetupForABrokerElsewhere(t *testing.T) {
+	// `switchpoint apply` knows neither the monitors nor the cluster of the broker that it asks.
+	if _, err := LoadSetup("broker.toml", nil, ""); err != nil {
+		t.Error(err)
+	}
+	_, err := LoadSetup("testdata/bad/setup/redirect.broker.toml", nil, "")
+	if err == nil || strings.Contains(err.Error(), "monitor") || !strings.Contains(err.Error(), "destination[1].url") {
+		t.Errorf("%v", err)
+	}
+	if _, err := LoadSetup("broker.toml", nil, "us"); err == nil || !strings.Contains(err.Error(), "destination[0].monitor") {
+		t.Errorf("a monitor that the process lacks: %v", err)
+	}
+}
+
 func TestHealthConfigHasTheChecksOfGTMAndLB(t *testing.T) {
 	c, err := Load("minimal.toml")
 	if err != nil {

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,7 +64,7 @@ func (c *Config) paths() []*string {
 func settleSetup(s *broker.Setup, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("the folder of the file cannot be found: %w", err)
 	}
 	for i := range s.Directories {
 		d := &s.Directories[i]

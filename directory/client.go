@@ -81,6 +81,9 @@ func (c *Client) Run(ctx context.Context) error {
 		wg.Go(s.close)
 	}
 	wg.Wait()
+	for _, s := range c.servers {
+		c.metrics.forget(s)
+	}
 	return nil
 }
 

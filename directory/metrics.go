@@ -89,3 +89,10 @@ func (m *metrics) server(s *server) {
 		m.connections.WithLabelValues(s.name, purpose, "busy").Set(float64(busy))
 	}
 }
+
+// forget removes the series of a server that is no longer watched. A Client that follows with the
+// same server sets them again with its next probe.
+func (m *metrics) forget(s *server) {
+	m.up.DeleteLabelValues(s.name)
+	m.connections.DeletePartialMatch(prometheus.Labels{"server": s.name})
+}

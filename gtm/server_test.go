@@ -181,22 +181,19 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// TestTCPLimits: an idle connection is closed, one that stops within a query too, and above
-// the limits a new one is closed at once while the others go on.
-func TestTCPLimits(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	s, addr := startServer(t, Options{Metrics: reg}, demoTable(t), func(s *Server) {
-		s.limits.idle = 200 * time.Millisecond
-		s.limits.perClient = 3
-	})
-	wantClosed := func(what string, c net.Conn) {
-		t.Helper()
-		if n, err := c.Read(make([]byte, 1)); err == nil || n > 0 {
-			t.Errorf("%s: still open", what)
-		} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
-			t.Errorf("%s: not closed within the deadline", what)
-		}
+// wantClosed fails unless the server has closed the connection, or does so within its deadline.
+func wantClosed(t *testing.T, what string, c net.Conn) {
+	t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	if ne, ok := err.(net.Error); err == nil || n > 0 || ok && ne.Timeout() {
+		t.Errorf("%s: still open (%v)", what, err)
 	}
+}
+
+// TestTCPIdle: an idle connection is closed, and so is one that stops within a query or that
+// sends something else.
+func TestTCPIdle(t *testing.T) {
+	_, addr := startServer(t, Options{}, demoTable(t), func(s *Server) { s.limits.idle = 200 * time.Millisecond })
 	idle, half, response := dial(t, addr), dial(t, addr), dial(t, addr)
 	if _, err := half.Write([]byte{0, 30, 1, 2, 3}); err != nil {
 		t.Fatal(err)
@@ -206,37 +203,47 @@ func TestTCPLimits(t *testing.T) {
 	if err := (&dns.Conn{Conn: response}).WriteMsg(m); err != nil {
 		t.Fatal(err)
 	}
-	wantClosed("a response instead of a query", response)
-	wantClosed("idle", idle)
-	wantClosed("half a query", half)
+	wantClosed(t, "a response instead of a query", response)
+	wantClosed(t, "idle", idle)
+	wantClosed(t, "half a query", half)
+}
 
-	s.limits.idle = time.Hour // the next connections stay: nothing reads limits now
-	kept := []net.Conn{dial(t, addr), dial(t, addr), dial(t, addr)}
-	for _, c := range kept { // answered, so admitted
+// TestTCPLimits: above the limit of one client a new connection is closed at once; the others
+// go on, and a closed one makes room.
+func TestTCPLimits(t *testing.T) {
+	s, addr := startServer(t, Options{}, demoTable(t), func(s *Server) { s.limits.perClient = 3 })
+	answered := func(c net.Conn) error {
 		conn := &dns.Conn{Conn: c}
 		if err := conn.WriteMsg(new(dns.Msg).SetQuestion("cb.company.com.", dns.TypeA)); err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if _, err := conn.ReadMsg(); err != nil {
+		_, err := conn.ReadMsg()
+		return err
+	}
+	kept := []net.Conn{dial(t, addr), dial(t, addr), dial(t, addr)}
+	for _, c := range kept { // answered, so admitted
+		if err := answered(c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wantClosed("the connection above the limit", dial(t, addr))
+	wantClosed(t, "the connection above the limit", dial(t, addr))
 	if got := testutil.ToFloat64(s.metrics.rejected); got != 1 {
 		t.Errorf("%v connections counted as rejected, want 1", got)
 	}
-	conn := &dns.Conn{Conn: kept[0]}
-	if err := conn.WriteMsg(new(dns.Msg).SetQuestion("cb.company.com.", dns.TypeA)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.ReadMsg(); err != nil {
+	if err := answered(kept[0]); err != nil {
 		t.Errorf("an admitted connection: %v", err)
+	}
+	kept[1].Close()
+	for deadline := time.Now().Add(5 * time.Second); answered(dial(t, addr)) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("a closed connection made no room")
+		}
 	}
 }
 
 // TestJunk: after junk of every length, over both transports, the server answers as before.
 func TestJunk(t *testing.T) {
-	_, addr := startServer(t, Options{}, demoTable(t), nil)
+	_, addr := startServer(t, Options{}, demoTable(t), func(s *Server) { s.limits.idle = 200 * time.Millisecond })
 	udp, err := net.Dial("udp", addr)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"pgregory.net/rapid"
 
 	"switchpoint/healthcheck"
-	"switchpoint/internal/covers"
 )
 
 // TestRotationIsUniform: over all draws every address comes first equally often, and the set
@@ -81,9 +80,8 @@ func TestWeights(t *testing.T) {
 
 // TestServicesAgreeWithAddresses: under any health, for any client, the members of the best
 // SRV priority are exactly those that A and AAAA answer; and nobody down is ever answered while
-// somebody serves (TP5).
+// somebody serves.
 func TestServicesAgreeWithAddresses(t *testing.T) {
-	covers.Req(t, "TP5")
 	rapid.Check(t, func(t *rapid.T) {
 		cfg, health := drawConfig(t)
 		keys := cfg.Checks()

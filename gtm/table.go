@@ -3,6 +3,7 @@ package gtm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strconv"
 
@@ -59,7 +60,7 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 	var problems problem.List
 	for i, z := range cfg.Zones {
 		if err := t.addZone(z); err != nil {
-			problems.Addf(fmt.Sprintf("zone[%d].file", i), "repair the file; the zone is not replaced until it is whole", "%v", err)
+			problems.Addf(fmt.Sprintf("zone[%d].file", i), zoneCure(err), "%v", err)
 		}
 	}
 	if err := problems.Err(); err != nil {
@@ -74,6 +75,17 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 		return nil, err
 	}
 	return t, nil
+}
+
+// zoneCure says what to do about a zone that did not load.
+func zoneCure(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "write the path of an existing file"
+	case errors.Is(err, fs.ErrPermission):
+		return "let the user that runs this process read it"
+	}
+	return "correct that line; until then a running server keeps the zone that it has"
 }
 
 // addZone makes one zone, from its file or from its name servers.

@@ -2,7 +2,6 @@ package gtm
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -17,26 +16,27 @@ import (
 // Bounds of one zone: a file is refused above them before it takes the memory of the process.
 const (
 	maxZoneBytes   = 1 << 30
-	maxZoneRecords = 10_000_000
-	maxSetRecords  = 4096 // more records of 16 octets do not fit into one message
+	maxZoneRecords = 4_000_000 // some 1 GB; $GENERATE makes 65,536 of one line
+	maxSetRecords  = 4096      // more records of 16 octets do not fit into one message
 )
 
 // errZoneBytes ends the reading of a file above maxZoneBytes.
 var errZoneBytes = fmt.Errorf("the file is larger than %d bytes", maxZoneBytes)
 
-// readZoneFile loads the zone of a master file. $INCLUDE may reach files in the folder of the
-// zone file and below it; os.Root refuses every way out of there, symbolic links included.
+// readZoneFile loads the zone of a master file, which may be anywhere: the admin named it. But
+// $INCLUDE, which stands in the file, reaches only the file's folder and what lies below it;
+// os.Root refuses every way out of there, symbolic links included.
 func readZoneFile(origin wireName, file string) (*zone, error) {
-	root, err := os.OpenRoot(filepath.Dir(file))
+	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("open the folder of the zone file: %w", err)
-	}
-	defer root.Close()
-	f, err := root.Open(filepath.Base(file))
-	if err != nil {
-		return nil, fmt.Errorf("open the zone file: %w", err)
+		return nil, fmt.Errorf("zone file: %w", err)
 	}
 	defer f.Close()
+	root, err := os.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("folder of the zone file: %w", err)
+	}
+	defer root.Close()
 	return parseZone(origin, f, file, root.FS())
 }
 
@@ -211,9 +211,6 @@ var parserPlace = regexp.MustCompile(`^(?:(.*?): )?dns: (.*) at line: (\d+):\d+$
 
 // placeOf turns an error of the parser into "file:line: what".
 func placeOf(err error, file string) error {
-	if errors.Is(err, errZoneBytes) {
-		return fmt.Errorf("%s: %w", file, errZoneBytes)
-	}
 	m := parserPlace.FindStringSubmatch(err.Error())
 	if m == nil {
 		return fmt.Errorf("%s: %w", file, err)

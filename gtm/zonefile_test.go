@@ -1,8 +1,10 @@
 package gtm
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -102,8 +104,8 @@ func FuzzZoneFile(f *testing.F) {
 	f.Add(zoneHead + "$ORIGIN \\.\\255.company.com.\n@ TXT ( \"a\n\" b\n)\n")
 	f.Add("@ 1 SOA . . 0 0 0 0 0\n@ 1 NS .\n* NS *\n*.* A 1.1.1.1")
 	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 1<<16 {
-			return
+		if len(text) > 1<<14 || strings.Count(strings.ToUpper(text), "$GENERATE") > 1 {
+			return // one such line makes 65,536 records; a hundred would only cost time
 		}
 		z, err := parseZone("\x07company\x03com\x00", strings.NewReader(text), "f.zone", nil)
 		if err != nil {
@@ -114,7 +116,8 @@ func FuzzZoneFile(f *testing.F) {
 		}
 		topology, _ := newTopology(nil, nil, "")
 		table := &Table{zones: map[wireName]*zone{z.origin: z}, topology: topology}
-		for name := range z.nodes { // every name of the zone answers, and fits into a message
+		names := slices.Sorted(maps.Keys(z.nodes))
+		for _, name := range names[:min(len(names), 100)] { // every name answers, and fits into a message
 			for _, typ := range []uint16{typeA, typeNS, typeANY, typeSRV} {
 				if msg := askPacket(t, table, name.String(), typ); msg.Rcode == rcodeFormErr || msg.Rcode == rcodeRefused {
 					t.Errorf("%s: rcode %d", name, msg.Rcode)

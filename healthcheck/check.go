@@ -17,12 +17,13 @@ const (
 
 // check is all that the engine knows of one Key. It is guarded by Engine.mu.
 type check struct {
-	key  Key
-	ref  Ref
-	hash uint64
-	gen  uint64 // the newest table generation that wanted it
-	mon  *monitor
-	mets *monitorMetrics
+	key    Key
+	ref    Ref
+	hash   uint64
+	gen    uint64        // the newest table generation that wanted it
+	wanted time.Duration // when a table or a room wanted it last
+	mon    *monitor
+	mets   *monitorMetrics
 
 	place      place
 	next, prev *check // in the wheel

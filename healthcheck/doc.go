@@ -22,8 +22,8 @@
 //
 // Invariants:
 //   - One Key has one check, one state and one Ref, whoever asks for it. A Ref keeps its check
-//     over reloads, and is given to another one only after a whole table generation in which
-//     nobody wanted it, so a query that still holds an old table never reads a foreign state.
+//     over reloads, and is given to another one only after a whole table generation and a minute
+//     in which nobody wanted it, so whoever still holds an old table never reads a foreign state.
 //   - A check is in one place: idle, waiting (wheel), queued, or running. No check is probed
 //     twice at the same time, and a missed turn is left out, not made up for.
 //   - A snapshot never changes. A change of state is published at once after a quiet moment and

@@ -68,7 +68,8 @@ func (e *Engine) Snapshot() *Snapshot { return e.snap.Load() }
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Ref gives the index of a check in every snapshot. It does not start probing: SetTable does.
-// An index that no table holds is given to another check only after the next but one SetTable.
+// An index that no table holds is given to another check only by the second SetTable after it was
+// last wanted, and not before refGrace.
 func (e *Engine) Ref(k Key) Ref {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -83,7 +84,7 @@ func (e *Engine) want(k Key) *check {
 		c.reset(notYet)
 		e.checks[k] = c
 	}
-	c.gen = e.gen
+	c.gen, c.wanted = e.gen, time.Since(e.start)
 	return c
 }
 
@@ -104,7 +105,7 @@ func (e *Engine) SetTable(t *Table) {
 	}
 	for _, c := range e.checks {
 		if c.gen != e.gen {
-			e.drop(c)
+			e.drop(c, now)
 		}
 	}
 	if e.gen == 1 {
@@ -142,8 +143,9 @@ func (e *Engine) adopt(c *check, m, before *monitor, now time.Duration) {
 }
 
 // drop ends the probing of a check that the new table does not hold. Its index and its last
-// state stay for one more generation, because a query may still hold the old tables.
-func (e *Engine) drop(c *check) {
+// state stay for one more generation and for refGrace, because a query may still hold the old
+// tables, and a room may have compiled its next table but not set it yet.
+func (e *Engine) drop(c *check, now time.Duration) {
 	if c.mon != nil {
 		c.mets.count(c.j.state, -1)
 		c.mon, c.mets, c.restart = nil, nil, true
@@ -153,7 +155,7 @@ func (e *Engine) drop(c *check) {
 		e.wheel.remove(c)
 		c.place = idle
 	}
-	if c.gen+1 < e.gen && c.place == idle {
+	if c.gen+1 < e.gen && now-c.wanted >= refGrace && c.place == idle {
 		c.reset(notYet)
 		e.pub.mark(c, atOnce)
 		e.refs.give(c.ref)

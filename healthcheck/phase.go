@@ -38,11 +38,11 @@ func firstDue(now time.Duration, hash uint64, interval time.Duration) time.Durat
 func nextBase(now, last time.Duration, hash uint64, interval time.Duration) time.Duration {
 	phase := time.Duration(hash % uint64(interval))
 	after := max(now, last)
-	turns := (after - phase) / interval
+	turns := int64((after - phase) / interval)
 	if after < phase {
 		return phase
 	}
-	return phase + (turns+1)*interval
+	return phase + time.Duration(turns+1)*interval
 }
 
 func jitter(interval time.Duration) time.Duration {

@@ -80,6 +80,7 @@ func TestHTTPRefuses(t *testing.T) {
 	f(says(alive+"\r\nCB_IS"), "200 but connection closed in the body after 5 of 10 bytes")
 	f(says("HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\n"), `bad Content-Length "-3"`)
 	f(says("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"), `bad Content-Length "4"`)
+	f(says("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx"), `the body has the transfer encoding "gzip", which cannot be read here`)
 	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	f(says(chunked+"zz\r\n"), `200 but bad chunk in the body: the size is "zz"`)
 	f(says(chunked+"3\r\nabcdef\r\n"), `200 but bad chunk in the body: it is longer than its size`)

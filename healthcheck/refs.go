@@ -1,6 +1,13 @@
 package healthcheck
 
-// refs hands out indices: the smallest ones first, so that snapshots stay dense.
+import "time"
+
+// refGrace is how long an index stays with its check after it was last wanted. A reload takes
+// far less from compiling the first room's table to setting the last one's, and no query holds
+// a table for so long.
+const refGrace = time.Minute
+
+// refs hands out indices: used ones that came back first, so that snapshots stay dense.
 type refs struct {
 	next Ref
 	free []Ref

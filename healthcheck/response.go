@@ -26,7 +26,8 @@ type response struct {
 	load   Load
 	length int64 // Content-Length, -1 without one
 	chunks bool
-	kept   int // header bytes so far
+	old    bool // HTTP/1.0
+	kept   int  // header bytes so far
 }
 
 // errFault is an answer that breaks HTTP; its text is a reason.
@@ -68,7 +69,7 @@ func (r *response) readStatus(br *bufio.Reader) error {
 	if convErr != nil || code < 100 {
 		return errFault("not HTTP: the status line is " + show(line))
 	}
-	r.status = code
+	r.status, r.old = code, line[7] == '0'
 	return err
 }
 
@@ -101,7 +102,10 @@ func (r *response) header(name []byte, value string) error {
 		}
 		r.length = int64(n)
 	case is("Transfer-Encoding"):
-		r.chunks = strings.EqualFold(value, "chunked")
+		if r.old || !strings.EqualFold(value, "chunked") { // RFC 9112 6.1: HTTP/1.0 has none
+			return errFault("the body has the transfer encoding " + show([]byte(value)) + ", which cannot be read here")
+		}
+		r.chunks = true
 	case is(isalive.HeaderMode):
 		r.load.Mode = isalive.CleanMode(value)
 	case is(isalive.HeaderActive):

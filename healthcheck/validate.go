@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"switchpoint/internal/problem"
 )
@@ -107,8 +108,8 @@ func (s Settings) validate() error {
 // Validate reports every fault of the monitor as a problem.List, with paths inside it.
 func (m Monitor) Validate() error {
 	var l problem.List
-	if m.Name == "" || strings.ContainsFunc(m.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		l.Addf("name", "write a name without blanks", "%q is no usable monitor name", m.Name)
+	if m.Name == "" || strings.TrimSpace(m.Name) != m.Name || strings.ContainsFunc(m.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		l.Addf("name", `write a short name such as "is_alive"`, "%q is no usable monitor name", m.Name)
 	}
 	switch m.Kind {
 	case "http", "https", "tcp":
@@ -153,10 +154,10 @@ func (m Monitor) validateExchange(l *problem.List) {
 	}
 	if !m.http() {
 		if len(m.Status) > 0 {
-			l.Addf("status", "remove it or use kind http", "a %s monitor sees no status", m.Kind)
+			l.Addf("status", "remove it or use kind http", "a monitor of kind %s sees no status", m.Kind)
 		}
 		if len(m.Headers) > 0 {
-			l.Addf("headers", "remove them or use kind http", "a %s monitor sends no headers", m.Kind)
+			l.Addf("headers", "remove them or use kind http", "a monitor of kind %s sends no headers", m.Kind)
 		}
 		return
 	}
@@ -188,13 +189,13 @@ func (m Monitor) validateTLS(l *problem.List) {
 	}
 	const cure = `remove it or use kind "https"`
 	if m.CA != "" {
-		l.Addf("ca", cure, "a %s monitor checks no certificate", m.Kind)
+		l.Addf("ca", cure, "a monitor of kind %s checks no certificate", m.Kind)
 	}
 	if m.NoVerify {
-		l.Addf("no_verify", cure, "a %s monitor checks no certificate", m.Kind)
+		l.Addf("no_verify", cure, "a monitor of kind %s checks no certificate", m.Kind)
 	}
 	if m.ServerName != "" && m.Kind == "tcp" {
-		l.Addf("server_name", cure, "a tcp monitor checks no name")
+		l.Addf("server_name", cure, "a monitor of kind tcp checks no name")
 	}
 }
 

@@ -224,6 +224,7 @@ type bodyStream struct {
 	c       *upConn
 	r       io.Reader
 	left    int64 // of a known length
+	ended   bool  // the end was reported
 	chunked bool
 	toClose bool // the end of the connection is the end of the body
 }
@@ -231,6 +232,9 @@ type bodyStream struct {
 // Read gives the next bytes. Both deadlines move on with every read: a body may take as long as
 // it likes while it moves.
 func (s *bodyStream) Read(p []byte) (int, error) {
+	if s.ended {
+		return 0, io.EOF
+	}
 	now := time.Now()
 	if s.c.br.Buffered() == 0 {
 		if err := s.c.SetReadDeadline(now.Add(stallTimeout)); err != nil {
@@ -243,8 +247,10 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.left -= int64(n)
 	if err != io.EOF {
+		s.ex.brokeOff = s.ex.brokeOff || err != nil
 		return n, err
 	}
+	s.ended = true
 	switch {
 	case s.chunked:
 		s.ex.whole = skipTrailer(s.c.br) == nil
@@ -253,6 +259,7 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	default:
 		s.ex.whole = s.left == 0
 		if !s.ex.whole {
+			s.ended, s.ex.brokeOff = false, true
 			return n, io.ErrUnexpectedEOF
 		}
 	}

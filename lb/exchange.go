@@ -102,7 +102,6 @@ func (ex *exchange) roundTrip(ctx *fasthttp.RequestCtx, u *upstream, c *upConn) 
 		return malformed
 	}
 	if err := ex.readHead(ctx, c); err != nil {
-		u.punish(ex.p.now())
 		return malformed
 	}
 	u.answered(ex.p.at(first), ex.ttfb, ctx.Response.StatusCode() >= 500)

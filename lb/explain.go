@@ -3,6 +3,8 @@ package lb
 import (
 	"net/netip"
 	"time"
+
+	"switchpoint/healthcheck"
 )
 
 // Explanation is why a client gets the member that it would get now (LB8).
@@ -70,11 +72,8 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {
 	chosen, reason := Pick(&q)
 	e.Pool, e.Method = lp.name, lp.method
 	e.Reason, e.Serving = reason.How.String(), reason.Serving
-	all := make([]int, len(lp.members))
-	for i := range all {
-		all[i] = i
-	}
-	field := fieldOf(&q, all)
+	serving, _ := healthcheck.Serving(nil, q.States)
+	field := fieldOf(&q, serving)
 	for i, m := range lp.members {
 		load := q.Loads[i]
 		e.Members = append(e.Members, CandidateExplanation{

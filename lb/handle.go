@@ -37,10 +37,12 @@ type exchange struct {
 	conn    *upConn
 	upClose bool
 	whole   bool // the answer was read to its end
-	ttfb    time.Duration
-	status  int
-	stream  *bodyStream
-	logPath []byte // set only where the access log wants it
+	// brokeOff: the member ended a streamed answer before its end.
+	brokeOff bool
+	ttfb     time.Duration
+	status   int
+	stream   *bodyStream
+	logPath  []byte // set only where the access log wants it
 }
 
 // handle serves one request of listener n.
@@ -187,6 +189,9 @@ func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
 		o = ex.attempt(ctx, u, true)
 	}
 	if o != answered {
+		if o == malformed {
+			u.punish(ex.p.now())
+		}
 		ex.leave()
 		ex.pool.metrics[ex.member].failure(o)
 		ex.clear(&ctx.Response)
@@ -230,6 +235,9 @@ func (ex *exchange) finish() {
 			ex.release(ex.up)
 		} else {
 			ex.drop()
+		}
+		if ex.brokeOff {
+			ex.up.punish(ex.p.now())
 			ex.pool.metrics[ex.member].failure(malformed)
 		}
 		ex.leave()

@@ -28,7 +28,7 @@ func (r *refusal) Error() string { return r.text }
 
 // What the strict check refuses (RFC 9112: sections at each). One value each: no allocation.
 var (
-	errVersion   = &refusal{505, "only HTTP/1.0 and HTTP/1.1 are spoken here"}
+	errVersion   = &refusal{505, "only HTTP/1.x is spoken here"}
 	errConnect   = &refusal{405, "CONNECT is not offered"}
 	errTarget    = &refusal{400, "malformed request target"}                            // 3.2
 	errBareLF    = &refusal{400, "header lines must end in CRLF"}                       // 2.2

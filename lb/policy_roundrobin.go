@@ -1,42 +1,50 @@
 package lb
 
-// RoundRobin gives each member its weight's share of consecutive draws, spread out: a member of
-// weight 3 beside one of weight 1 gets A A B A rather than A A A B.
+import "math"
+
+// RoundRobin gives each member its weight's share of consecutive draws, spread out: weights 3, 1
+// and 2 give A C A B C A rather than A A A B C C. A member of weight w has its w turns of a
+// round at the times (j + 1/2) / w; the draw says which turn of all it is.
 func RoundRobin(q *Question, among []int) int {
-	total := uint64(0)
+	total := 0
 	equal := true
 	for _, i := range among {
-		total += uint64(weightOf(q, i))
+		total += weightOf(q, i)
 		equal = equal && weightOf(q, i) == weightOf(q, among[0])
 	}
 	if equal {
 		return among[q.Draw%uint64(len(among))]
 	}
-	pos := q.Draw % total * stride(total) % total
-	for _, i := range among {
-		w := uint64(weightOf(q, i))
-		if pos < w {
-			return i
+	turn := int(q.Draw % uint64(total)) // #nosec G115 -- total is small
+	// Bisect for the time of that turn. 40 steps separate any two turns of weights to 1000.
+	before, after := 0.0, 1.0
+	for range 40 {
+		mid := (before + after) / 2
+		if turnsUntil(q, among, mid) > turn {
+			after = mid
+		} else {
+			before = mid
 		}
-		pos -= w
+	}
+	nth := turn - turnsUntil(q, among, before) // of those whose turns coincide
+	for _, i := range among {
+		if turns(weightOf(q, i), after) > turns(weightOf(q, i), before) {
+			if nth == 0 {
+				return i
+			}
+			nth--
+		}
 	}
 	return among[0]
 }
 
-// stride is a step near the golden section of n that shares no factor with it: stepping by it
-// visits every position once per n draws, neighbours far apart.
-func stride(n uint64) uint64 {
-	for s := n*618/1000 + 1; s < n; s++ {
-		if gcd(s, n) == 1 {
-			return s
-		}
-	}
-	return 1
-}
+// turns is how many turns a member of weight w has until t, a time from 0 to 1.
+func turns(w int, t float64) int { return int(math.Floor(float64(w)*t + 0.5)) }
 
-func gcd(a, b uint64) uint64 {
-	for b != 0 {
-		a, b = b, a%b
+func turnsUntil(q *Question, among []int, t float64) int {
+	n := 0
+	for _, i := range among {
+		n += turns(weightOf(q, i), t)
 	}
-	return a
+	return n
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -59,7 +60,7 @@ func (n *Node) answer(w http.ResponseWriter, r *http.Request, method string) ([]
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), maxCall)
 	defer cancel()
-	out, err := h(ctx, from, body)
+	out, err := n.handle(ctx, h, from, method, body)
 	if err == nil && len(out) > maxBody {
 		err = ErrTooLarge
 	}
@@ -71,6 +72,18 @@ func (n *Node) answer(w http.ResponseWriter, r *http.Request, method string) ([]
 		return nil, remote.bounded()
 	}
 	return out, nil
+}
+
+// handle runs a handler. A fault of it must not cost the other rooms their peers: it is logged
+// with its place and answered.
+func (n *Node) handle(ctx context.Context, h Handler, from Trust, method string, body []byte) (out []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n.log.Error("peer handler panicked", "method", method, "from", from.Name, "panic", v, "stack", string(debug.Stack()))
+			out, err = nil, &RemoteError{Code: CodeInternal, Text: "the handler failed"}
+		}
+	}()
+	return h(ctx, from, body)
 }
 
 func status(code string) int {

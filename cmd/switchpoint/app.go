@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/errgroup"
 
 	"switchpoint/admin"
 	"switchpoint/broker"
@@ -182,66 +181,6 @@ func monitorNames(cfg *configs.Config) []string {
 		names[i] = m.Name
 	}
 	return names
-}
-
-// Run serves until ctx ends. The front (what clients talk to) stops first and drains while the
-// back (what it needs to answer) still runs.
-func (a *app) Run(ctx context.Context, hup <-chan os.Signal) error {
-	if a.store != nil {
-		defer func() { _ = a.store.Close() }()
-	}
-	frontCtx, stopFront := context.WithCancel(ctx)
-	defer stopFront()
-	backCtx, stopBack := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBack()
-	back, backCtx := errgroup.WithContext(backCtx)
-	back.Go(func() error { return a.health.engine.Run(backCtx) })
-	back.Go(func() error { return a.admin.Run(backCtx) })
-	if a.peer != nil {
-		back.Go(func() error { return a.peer.Run(backCtx) })
-	}
-	if a.broker != nil {
-		back.Go(func() error { return a.broker.Run(backCtx) })
-	}
-	back.Go(func() error { return a.reloadOn(backCtx, hup) })
-	defer context.AfterFunc(backCtx, stopFront)()
-
-	err := a.runFront(frontCtx)
-	a.log.Info("stopping")
-	a.serving.Store(false)
-	stopBack()
-	if backErr := back.Wait(); err == nil {
-		err = backErr
-	}
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	return err
-}
-
-// runFront serves clients once the first health round is complete (design section 5).
-func (a *app) runFront(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-	case <-a.health.engine.Ready():
-	}
-	front, ctx := errgroup.WithContext(ctx)
-	if a.gtm != nil {
-		front.Go(func() error { return a.gtm.Run(ctx) })
-	}
-	if a.api != nil {
-		front.Go(func() error { return a.api.Run(ctx) })
-	}
-	if a.lb != nil {
-		front.Go(func() error { return a.lb.Run(ctx) })
-	}
-	front.Go(func() error {
-		<-ctx.Done()
-		return nil
-	})
-	a.serving.Store(true)
-	a.log.Info("serving", a.addresses()...)
-	return front.Wait()
 }
 
 // ready is what /readyz asks.

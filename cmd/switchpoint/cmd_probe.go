@@ -14,7 +14,7 @@ import (
 
 func probeCommand() *cobra.Command {
 	var file, name, address string
-	m := healthcheck.Monitor{Name: "command line"}
+	m := healthcheck.Monitor{Name: "command-line"}
 	cmd := &cobra.Command{
 		Use:   "probe --address HOST:PORT",
 		Short: "Run one monitor once against an address and show every step",

@@ -59,3 +59,20 @@ func joined(c healthcheck.Config, more []healthcheck.Key) healthcheck.Config {
 	c.Checks = append(append(checks, c.Checks...), more...)
 	return c
 }
+
+// known says whether each of the checks has had its first probe.
+func (h *health) known(checks []healthcheck.Key) bool {
+	snap := h.engine.Snapshot()
+	for _, k := range checks {
+		if snap.Get(h.engine.Ref(k)).State == healthcheck.Unknown {
+			return false
+		}
+	}
+	return true
+}
+
+func (h *health) brokerChecks() []healthcheck.Key {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.broker
+}

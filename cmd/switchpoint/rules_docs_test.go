@@ -98,7 +98,7 @@ func TestRulesOfDocumentsFindBreaches(t *testing.T) {
 		"switchpoint health list --node 'a dir'":             "",
 		"switchpoint health --node DIR list":                 "",
 		"sudo switchpoint check -c FILE && reboot":           "",
-		"switchpoint chekc":                                  `there is no command "chekc"`,
+		"switchpoint chekc":                                  `unknown command "chekc" for "switchpoint"`,
 		"switchpoint check --efective":                       "switchpoint check has no flag --efective",
 		"switchpoint check -x":                               "switchpoint check has no flag -x",
 		"switchpoint check FILE":                             `unknown argument "FILE"`,
@@ -238,7 +238,7 @@ func resolveCommand(root *cobra.Command, args []string) error {
 	root.InitDefaultCompletionCmd(args...)
 	cmd, rest, err := root.Find(args)
 	if err != nil {
-		return fmt.Errorf("there is no command %q", firstWord(args))
+		return err
 	}
 	cmd.InitDefaultHelpFlag()
 	var positional []string
@@ -272,15 +272,6 @@ func resolveCommand(root *cobra.Command, args []string) error {
 		return err
 	}
 	return nil
-}
-
-func firstWord(args []string) string {
-	for _, arg := range args {
-		if !strings.HasPrefix(arg, "-") {
-			return arg
-		}
-	}
-	return ""
 }
 
 // findFlag looks up "--name", "--name=value", "-n" or "-nVALUE" and reports

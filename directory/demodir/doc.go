@@ -7,9 +7,9 @@
 // are undefined and match nothing. Everything else is answered with protocolError or
 // unwillingToPerform. With Options.TLS it is LDAPS; there is no StartTLS.
 //
-// It reads the wire itself, with go-ldap's BER package. A server library was tried; it could
-// neither listen on a port of the system's choice and say which, nor stop while a client kept a
-// pooled connection open.
+// It reads the wire itself, with go-ldap's BER package. The server library gldap v0.1.14 does not
+// fit: it takes an address, not a listener, so that with port 0 nobody learns the port, and its
+// Stop waits for clients to leave, which pooled connections never do.
 //
 // Invariants: the root DSE is public, everything else can be read by ServiceDN only; passwords
 // are compared in constant time; requests are bounded (64 KiB); Run ends every connection before

@@ -3,6 +3,7 @@ package isalive
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -70,7 +71,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if !c.decided && len(p) > 0 {
 		// The usual case: the first read decides, and its bytes are already where they belong.
 		n, err := c.Conn.Read(p)
-		switch decide(p[:n], err == io.EOF) {
+		switch decide(p[:n], errors.Is(err, io.EOF)) {
 		case pass:
 			c.decided = true
 			return n, err
@@ -114,14 +115,14 @@ func (c *conn) peek() error {
 		if err == nil && had >= len(start) && had+n <= maxPeek && bytes.IndexByte(c.held[had:], '\n') < 0 {
 			continue // only the end of a line can decide; do not judge a trickle byte by byte
 		}
-		switch decide(c.held, err == io.EOF) {
+		v := decide(c.held, errors.Is(err, io.EOF))
+		if v == more && err != nil {
+			v = pass // a time-out or a reset: the server must hear of it
+		}
+		switch v {
 		case legacy:
 			return c.serve()
 		case pass:
-			c.decided, c.err = true, err
-			return nil
-		}
-		if err != nil { // a time-out or a reset: the server must hear of it
 			c.decided, c.err = true, err
 			return nil
 		}

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package healthcheck
 
@@ -10,5 +10,5 @@ func descriptorLimit() uint64 {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
 		return 0
 	}
-	return uint64(r.Cur)
+	return r.Cur
 }

@@ -1,0 +1,114 @@
+package lb
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// TestPostIsNotRepeated: the member reads a POST and dies. It may have done the work.
+func TestPostIsNotRepeated(t *testing.T) {
+	var got atomic.Int64
+	deadly := rawBackend(t, func(int, string) string { got.Add(1); return "" })
+	b := startBackend(t, says("b"))
+	tests := []struct {
+		name   string
+		header string
+		method string
+	}{
+		{"POST", "", "POST"},
+		{"POST with a key on a fresh connection", "Idempotency-Key: k1\r\n", "POST"},
+		{"GET on a fresh connection", "", "GET"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := start(t, plainConfig([]Member{{Address: b.addr}, {Address: deadly}}))
+			before := got.Load()
+			out := raw(t, r.addr, tt.method+" /login HTTP/1.1\r\nHost: x\r\n"+tt.header+"Content-Length: 2\r\nConnection: close\r\n\r\nhi")
+			if !strings.HasPrefix(out, "HTTP/1.1 502 ") {
+				t.Errorf("got %q", out)
+			}
+			if n := got.Load() - before; n != 1 {
+				t.Errorf("sent %d times", n)
+			}
+		})
+	}
+}
+
+// staleBackend answers the first request of a connection and dies of the second one, having
+// read it. It counts what it read, per method.
+func staleBackend(t *testing.T) (addr string, posts, gets *atomic.Int64) {
+	posts, gets = &atomic.Int64{}, &atomic.Int64{}
+	b := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			posts.Add(1)
+		} else {
+			gets.Add(1)
+		}
+		if req.URL.Path == "/die" {
+			if c := req.Context().Value(http.LocalAddrContextKey); c != nil && req.Header.Get("X-Second") != "" {
+				panic(http.ErrAbortHandler)
+			}
+		}
+	}))
+	return b.addr, posts, gets
+}
+
+func TestRetryOnKeptConnection(t *testing.T) {
+	send := func(r *running, method, header string) string {
+		return raw(t, r.addr, method+" /die HTTP/1.1\r\nHost: x\r\nX-Second: 1\r\n"+header+"Content-Length: 0\r\nConnection: close\r\n\r\n")
+	}
+	warm := func(t *testing.T) (*running, *atomic.Int64, *atomic.Int64) {
+		addr, posts, gets := staleBackend(t)
+		r := start(t, plainConfig([]Member{{Address: addr}}))
+		if status, _ := get(t, client(t, nil), "http://"+r.addr+"/"); status != 200 {
+			t.Fatal(status)
+		}
+		posts.Store(0)
+		gets.Store(0)
+		return r, posts, gets
+	}
+	t.Run("POST is sent once", func(t *testing.T) {
+		r, posts, _ := warm(t)
+		if out := send(r, "POST", ""); !strings.HasPrefix(out, "HTTP/1.1 502 ") || posts.Load() != 1 {
+			t.Errorf("sent %d times, answer %q", posts.Load(), out)
+		}
+	})
+	t.Run("POST with a key is sent again", func(t *testing.T) {
+		r, posts, _ := warm(t)
+		if send(r, "POST", "Idempotency-Key: k\r\n"); posts.Load() != 2 {
+			t.Errorf("sent %d times, want 2: kept connection, then a fresh one", posts.Load())
+		}
+	})
+	t.Run("a key that is for this hop only counts for nothing", func(t *testing.T) {
+		r, posts, _ := warm(t)
+		out := raw(t, r.addr, "POST /die HTTP/1.1\r\nHost: x\r\nX-Second: 1\r\nIdempotency-Key: k\r\nContent-Length: 0\r\nConnection: close, Idempotency-Key\r\n\r\n")
+		if !strings.HasPrefix(out, "HTTP/1.1 502 ") || posts.Load() != 1 {
+			t.Errorf("sent %d times, answer %q", posts.Load(), out)
+		}
+	})
+	t.Run("GET is sent again", func(t *testing.T) {
+		r, _, gets := warm(t)
+		if send(r, "GET", ""); gets.Load() != 2 {
+			t.Errorf("sent %d times, want 2", gets.Load())
+		}
+	})
+	t.Run("POST after the member restarted succeeds", func(t *testing.T) {
+		a := startBackend(t, says("a"))
+		r := start(t, plainConfig(members(a)))
+		c := client(t, nil)
+		get(t, c, "http://"+r.addr+"/")
+		a.kill()
+		startBackendOn(t, a.addr, says("again"))
+		resp, err := c.Post("http://"+r.addr+"/", "text/plain", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if body, _ := io.ReadAll(resp.Body); string(body) != "again" {
+			t.Errorf("got %d %q", resp.StatusCode, body)
+		}
+	})
+}
