@@ -17,7 +17,6 @@ import (
 
 	"switchpoint/broker"
 	"switchpoint/healthcheck"
-	"switchpoint/internal/covers"
 	"switchpoint/internal/problem"
 	"switchpoint/redirect"
 )
@@ -116,7 +115,6 @@ func TestMembership(t *testing.T) {
 // next matching rule is used without waiting (RD2, RD7, RD9).
 func TestDestinationHealth(t *testing.T) {
 	t.Parallel()
-	covers.Req(t, "RD2")
 	address, _ := serveDirectory(t, "127.0.0.1:0")
 	var status [2]atomic.Int32
 	var sites [2]*httptest.Server

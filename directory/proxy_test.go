@@ -87,4 +87,3 @@ func (p *proxy) copy(dst, src net.Conn, freezable bool) {
 		}
 	}
 }
-

@@ -3,6 +3,7 @@ package gtm
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -17,16 +18,18 @@ func NewQuestion(name, qtype string, client netip.Addr) (Question, error) {
 	qtype = strings.ToUpper(qtype)
 	number, ok := dns.StringToType[qtype]
 	if !ok {
-		if _, err := fmt.Sscanf(qtype, "TYPE%d", &number); err != nil {
+		n, err := strconv.ParseUint(strings.TrimPrefix(qtype, "TYPE"), 10, 16)
+		if err != nil || !strings.HasPrefix(qtype, "TYPE") {
 			return Question{}, fmt.Errorf("%q is no DNS type; write A, AAAA, SRV, ... or TYPE and a number", qtype)
 		}
+		number = uint16(n)
 	}
 	return Question{Name: dns.Fqdn(name), Type: number, Client: client.Unmap()}, nil
 }
 
 // Lines gives the answer's records as a person reads them, after its response code.
 func (a Answer) Lines() []string {
-	out := []string{"rcode:       " + dns.RcodeToString[a.Rcode]}
+	out := []string{"rcode:       " + rcodeText(a.Rcode)}
 	section := func(name string, rrs []dns.RR) {
 		for _, rr := range rrs {
 			out = append(out, name+strings.ReplaceAll(rr.String(), "\t", " "))

@@ -53,7 +53,7 @@ func (r Reason) Lines() []string {
 	if r.Zone != "" {
 		add("zone:        %s", r.Zone)
 	}
-	add("answer:      %s", r.What)
+	add("matched:     %s", r.What)
 	for _, hop := range r.Hops {
 		add("followed:    %s", hop)
 	}

@@ -185,7 +185,7 @@ func (s *connSet) closeWhere(which func(*clientConn) bool) {
 		if which(c) {
 			_ = c.raw.Close() // its own goroutine sees the error and ends
 			if up := c.upstream.Load(); up != nil {
-				_ = up.Close()
+				up.abort()
 			}
 		}
 	}

@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"crypto/tls"
 	"net"
+	"slices"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -83,8 +81,8 @@ func (u *upstream) expire(now time.Time) {
 	for n < len(u.idle) && now.Sub(u.idle[n].since) > idleUpstream {
 		n++
 	}
-	stale := append([]*upConn(nil), u.idle[:n]...)
-	u.idle = append(u.idle[:0], u.idle[n:]...)
+	stale := slices.Clone(u.idle[:n])
+	u.idle = slices.Delete(u.idle, 0, n)
 	u.mu.Unlock()
 	closeAll(stale)
 }
@@ -165,29 +163,9 @@ func handshake(conn net.Conn, address string, spec dialSpec) (net.Conn, error) {
 	return tc, conn.SetDeadline(time.Time{})
 }
 
-// quiet says whether an idle connection is still open with nothing to read. It costs a system
-// call, so only requests that may not be repeated ask for it.
-func (c *upConn) quiet() bool {
-	if c.tcp == nil {
-		return true
+// abort ends the connection under whoever uses it, without a TLS farewell that could block.
+func (c *upConn) abort() {
+	if c.tcp != nil {
+		_ = c.tcp.Close() // its user sees the error
 	}
-	raw, err := c.tcp.SyscallConn()
-	if err != nil {
-		return false
-	}
-	return readable(raw) == unix.EAGAIN
-}
-
-// readable looks for input without waiting: nil for input or the end, EAGAIN for neither.
-func readable(raw syscall.RawConn) error {
-	var one [1]byte
-	var got error
-	err := raw.Read(func(fd uintptr) bool {
-		_, _, got = unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) // #nosec G115
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	return got
 }

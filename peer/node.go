@@ -144,7 +144,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		err = server.Close()
 	}
-	<-failed
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
 	if err != nil {
 		return fmt.Errorf("peer: stop: %w", err)
 	}

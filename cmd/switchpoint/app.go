@@ -120,7 +120,9 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 			return nil, err
 		}
 		abandon(a.lb.Run)
-		a.lb.SetTable(tables.lb)
+		if err := a.lb.SetTable(tables.lb); err != nil {
+			return nil, err
+		}
 	}
 	if a.admin, err = admin.New(admin.Options{
 		Socket: filepath.Join(cfg.Node.StateDir, admin.SocketName),

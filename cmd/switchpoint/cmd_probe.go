@@ -36,6 +36,8 @@ named --monitor in FILE, or is made from the flags. Exit status 1 unless the tar
 				}
 				m, settings = found, s
 			}
+			// One probe has no interval; this one only lets any --timeout pass.
+			m.Interval = max(m.Interval, m.Timeout+time.Second)
 			if err := m.Validate(); err != nil {
 				return err
 			}

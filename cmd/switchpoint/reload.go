@@ -40,6 +40,11 @@ func (a *app) reload() error {
 	if err != nil {
 		return err
 	}
+	if a.lb != nil {
+		if err := a.lb.Check(tables.lb); err != nil {
+			return err
+		}
+	}
 	if err := a.health.configure(cfg.HealthConfig()); err != nil {
 		return err
 	}
@@ -47,7 +52,9 @@ func (a *app) reload() error {
 		a.gtm.SetTable(tables.gtm)
 	}
 	if a.lb != nil {
-		a.lb.SetTable(tables.lb)
+		if err := a.lb.SetTable(tables.lb); err != nil {
+			return fmt.Errorf("swap [lb] after health and gtm were swapped: %w", err)
+		}
 	}
 	if a.peer != nil {
 		a.peer.SetTable(tables.peer)

@@ -1,0 +1,190 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"switchpoint/broker/api"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker answers login steps from a script, in order; the last one repeats.
+func broker(t *testing.T, cluster string, steps ...api.LoginResponse) (*httptest.Server, *atomic.Int32) {
+	t.Helper()
+	var n atomic.Int32
+	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, v any) {
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}
+	step := func(w http.ResponseWriter, _ *http.Request) {
+		i := min(int(n.Add(1))-1, len(steps)-1)
+		res := steps[i]
+		res.Broker = api.Broker{Name: cluster + "-1", SiteID: 1, Cluster: cluster}
+		if res.Result == api.ResultRefused {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		answer(w, res)
+	}
+	mux.HandleFunc("POST /api/v1/login", step)
+	mux.HandleFunc("GET /poll", step)
+	mux.HandleFunc("POST /api/v1/connect", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer tok" || r.Header.Get("Idempotency-Key") == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+			answer(w, api.ErrorResponse{Reason: api.Reason{Code: "no-session"}})
+			return
+		}
+		answer(w, api.ConnectResponse{Desktop: "desk", Host: "10.0.0.1", Port: 3389, Protocol: "rdp"})
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s, &n
+}
+
+func offers() api.LoginResponse {
+	return api.LoginResponse{Result: api.ResultOffers, Token: "tok", Offers: []api.Offer{{ID: "1", Name: "desk"}}}
+}
+
+func redirectTo(url string) api.LoginResponse {
+	return api.LoginResponse{Result: api.ResultRedirect, Redirect: &api.Redirect{URL: url}}
+}
+
+func TestLoginAtHome(t *testing.T) {
+	s, _ := broker(t, "uk", offers())
+	out, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "secret-word"})
+	if err != nil || out.Desktop.Desktop != "desk" || out.Broker.Cluster != "uk" || out.Via != netip.MustParseAddr("127.0.0.1") {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	for _, h := range out.Hops {
+		if strings.Contains(h.Detail, "secret-word") || strings.Contains(h.Detail, "tok") {
+			t.Errorf("a hop tells a secret: %+v", h)
+		}
+	}
+}
+
+func TestOffersOnly(t *testing.T) {
+	s, _ := broker(t, "uk", offers())
+	out, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p", OffersOnly: true})
+	if err != nil || out.Desktop != nil || len(out.Offers) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+}
+
+func TestRedirectHome(t *testing.T) {
+	us, _ := broker(t, "us", offers())
+	uk, _ := broker(t, "uk", redirectTo(us.URL+"/ignored?path=1"))
+	out, err := Login(t.Context(), Options{URL: uk.URL, User: "alice", Password: "p"})
+	if err != nil || out.Broker.Cluster != "us" {
+		t.Fatalf("%+v, %v", out, err)
+	}
+}
+
+func TestRedirectsThatAreRefused(t *testing.T) {
+	for name, target := range map[string]string{
+		"an empty URL": "", "another scheme": "ldap://x/", "a name that nobody knows": "http://cb.nowhere.invalid",
+	} {
+		s, _ := broker(t, "uk", redirectTo(target))
+		out, err := Login(t.Context(), Options{URL: s.URL, User: "u", Password: "p", DNS: []string{"127.0.0.1:1"}})
+		if err == nil {
+			t.Errorf("%s: %+v", name, out)
+		}
+	}
+}
+
+// TestLoop: two clusters that send a user to each other end the login at the second visit.
+func TestLoop(t *testing.T) {
+	var first *httptest.Server
+	mux := http.NewServeMux()
+	second := httptest.NewServer(mux)
+	t.Cleanup(second.Close)
+	first, _ = broker(t, "first", redirectTo(second.URL))
+	mux.HandleFunc("POST /api/v1/login", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(redirectTo(second.URL))
+	})
+	if _, err := Login(t.Context(), Options{URL: first.URL, User: "u", Password: "p"}); err == nil || !strings.Contains(err.Error(), "loop") {
+		t.Fatal(err)
+	}
+}
+
+// TestNoDowngrade: a redirect from https to http would carry the password in the clear.
+func TestNoDowngrade(t *testing.T) {
+	l := &login{}
+	s := &session{login: l, base: "https://cb.company.com"}
+	_, err := s.redirect(redirectTo("http://cb.us.company.com"), "x", map[string]bool{}, time.Now())
+	if err == nil || !strings.Contains(err.Error(), "in the clear") {
+		t.Fatal(err)
+	}
+}
+
+func TestWaiting(t *testing.T) {
+	s, n := broker(t, "uk", api.LoginResponse{Result: api.ResultWaiting, Poll: "/poll", Reason: &api.Reason{RetryAfter: 1}}, offers())
+	out, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p"})
+	if err != nil || out.Desktop == nil || n.Load() != 2 {
+		t.Fatalf("%+v, %v, %d steps", out, err, n.Load())
+	}
+}
+
+func TestRefused(t *testing.T) {
+	s, _ := broker(t, "uk", api.LoginResponse{Result: api.ResultRefused, Reason: &api.Reason{Code: "sign-in-failed", Text: "no"}})
+	_, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p"})
+	var refused *RefusedError
+	if !errors.As(err, &refused) || refused.Reason.Code != "sign-in-failed" || refused.Broker.Name != "uk-1" {
+		t.Fatal(err)
+	}
+}
+
+// TestRetriesALostConnection: the same Idempotency-Key goes out again when the connection dies.
+func TestRetriesALostConnection(t *testing.T) {
+	var keys []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Idempotency-Key"))
+		if len(keys) == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		res := offers()
+		res.Offers = nil
+		_ = json.NewEncoder(w).Encode(res)
+	}))
+	t.Cleanup(s.Close)
+	_, err := Login(t.Context(), Options{URL: s.URL, User: "u", Password: "p"})
+	if err == nil || !strings.Contains(err.Error(), "no desktop is offered") {
+		t.Fatal(err)
+	}
+	if len(keys) != 2 || keys[0] == "" || keys[0] != keys[1] {
+		t.Fatalf("keys %q", keys)
+	}
+}
+
+// TestDeadNameServer: a server that does not answer is skipped, and named when all are dead.
+func TestDeadNameServer(t *testing.T) {
+	_, _, err := Resolve(t.Context(), []string{"127.0.0.1:1", "127.0.0.1:2"}, netip.Addr{}, "cb.company.com")
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
+		t.Fatal(err)
+	}
+	if _, err := Login(t.Context(), Options{}); err == nil {
+		t.Fatal("neither URL nor domain was accepted")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(200, []byte(`{"result":"offers"}`))
+	f.Add(503, []byte(`{"reason":{"code":"busy"}}`))
+	f.Add(502, []byte(`<html>`))
+	f.Fuzz(func(t *testing.T, status int, text []byte) {
+		var res api.LoginResponse
+		if err := decode(status, text, &res); err == nil && status >= 400 && res.Result == "" {
+			t.Errorf("status %d and %q count as an answer", status, text)
+		}
+	})
+}
