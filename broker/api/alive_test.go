@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,5 +104,35 @@ func TestIsAliveSetting(t *testing.T) {
 			t.Errorf("%s over net/http: %s", mode, res.Status)
 		}
 		s.stop()
+	}
+}
+
+// TestCertificateReload: a renewed certificate is used without a restart, a broken one is not.
+func TestCertificateReload(t *testing.T) {
+	t.Parallel()
+	s := start(t, config{})
+	serial := func() string {
+		t.Helper()
+		conn, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{RootCAs: s.roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	first := serial()
+	if err := os.WriteFile(filepath.Join(s.certDir, "cert.pem"), []byte("half a fi"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(1200 * time.Millisecond); time.Now().Before(end); { // longer than it takes to look again
+		if got := serial(); got != first {
+			t.Fatalf("serial %s, then %s", first, got)
+		}
+	}
+	certificate(t, s.certDir, s.roots)
+	for deadline := time.Now().Add(10 * time.Second); serial() == first; {
+		if time.Now().After(deadline) {
+			t.Fatal("the renewed certificate is not used")
+		}
 	}
 }

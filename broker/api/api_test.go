@@ -46,7 +46,9 @@ func (s *site) call(t *testing.T, method, path, body string, header map[string]s
 	return res
 }
 
-func bearer(token string) map[string]string { return map[string]string{"Authorization": "Bearer " + token} }
+func bearer(token string) map[string]string {
+	return map[string]string{"Authorization": "Bearer " + token}
+}
 
 const annaBody = `{"user":"anna","password":"p","client":{"name":"tc","version":"1"}}`
 
@@ -287,4 +289,3 @@ switchpoint_broker_http_requests_total{route="page",status="200"} 1
 		t.Error(err)
 	}
 }
-

@@ -3,11 +3,8 @@ package api
 import (
 	"encoding/json"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 func FuzzDecodeLogin(f *testing.F) {
@@ -43,55 +40,3 @@ func FuzzForwarded(f *testing.F) {
 		}
 	})
 }
-
-// TestKeyPairReload: a renewed certificate is used without a restart, a broken one is not.
-func TestKeyPairReload(t *testing.T) {
-	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "c"), filepath.Join(dir, "k")
-	if err := os.WriteFile(cert, []byte(testCert), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(key, []byte(testKey), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	k, err := newKeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	change := func(content string, at time.Time) {
-		if err := os.WriteFile(cert, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(cert, at, at); err != nil {
-			t.Fatal(err)
-		}
-		k.looked = time.Time{} // as if the second between two looks had passed
-	}
-	first := k.pair
-	change("broken", time.Now().Add(time.Hour))
-	if got, err := k.get(nil); err != nil || got != first {
-		t.Errorf("a broken file replaced the certificate: %v, %v", got, err)
-	}
-	change(testCert, time.Now().Add(2*time.Hour))
-	if got, err := k.get(nil); err != nil || got == first {
-		t.Errorf("the renewed certificate is not used: %v", err)
-	}
-}
-
-// A key pair that expired in 1970: only good for tests of loading.
-const (
-	testCert = `-----BEGIN CERTIFICATE-----
-MIHtMIGToAMCAQICAQEwCgYIKoZIzj0EAwIwADAeFw03MDAxMDEwMDAwMDBaFw03
-MDAxMDEwMDAwMDFaMAAwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASH/lwxt5V3
-sp58FDinG0Hk8aGWPK8HQ6MpqZaez+LCAMVyYxC6N4k6y5B7KhYbVsB1umKDjweG
-kuLrrkSmEHUrMAoGCCqGSM49BAMCA0kAMEYCIQD3JpBJdOfillOBrQBbbgXu2TFa
-tUort6ywL1qC7gH2uAIhAJx5fHKnFlDFUA+QczedAMXxQhLx8I+qmrsXaaiUDJFV
------END CERTIFICATE-----
-`
-	testKey = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgYfrGzEwtg2mUqUqF
-k0Vi0SWccfyMOUKtkNUk6u2Vmn+hRANCAASH/lwxt5V3sp58FDinG0Hk8aGWPK8H
-Q6MpqZaez+LCAMVyYxC6N4k6y5B7KhYbVsB1umKDjweGkuLrrkSmEHUr
------END PRIVATE KEY-----
-`
-)

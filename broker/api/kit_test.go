@@ -36,7 +36,9 @@ type site struct {
 	client *http.Client // with cookies, trusts the certificate, follows no redirect
 	url    string
 	roots  *x509.CertPool
-	stop   func()
+	// certDir holds the certificate's files.
+	certDir string
+	stop    func()
 }
 
 // config is what tests vary.
@@ -70,7 +72,8 @@ func start(t *testing.T, c config) *site {
 	s := &site{broker: b, roots: x509.NewCertPool(), url: "http://"}
 	o := api.Options{Broker: b, Listen: c.config.Listen, TrustedProxies: c.config.TrustedProxies, Metrics: c.metrics}
 	if !c.plain {
-		o.Cert, o.Key = certificate(t, s.roots)
+		s.certDir = t.TempDir()
+		o.Cert, o.Key = certificate(t, s.certDir, s.roots)
 		s.url = "https://"
 	}
 	if s.Server, err = api.New(o); err != nil {
@@ -105,8 +108,8 @@ func browser(t *testing.T, roots *x509.CertPool) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// certificate writes a self-signed one for 127.0.0.1 and adds it to roots.
-func certificate(t *testing.T, roots *x509.CertPool) (cert, key string) {
+// certificate writes a self-signed one for 127.0.0.1 into dir and adds it to roots.
+func certificate(t *testing.T, dir string, roots *x509.CertPool) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -124,7 +127,6 @@ func certificate(t *testing.T, roots *x509.CertPool) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writePEM(t, cert, "CERTIFICATE", der)
 	writePEM(t, key, "PRIVATE KEY", keyDER)
