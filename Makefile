@@ -14,7 +14,7 @@ BENCH ?= .
 COUNT ?= 7
 BENCHTIME ?= 1s
 # Tests that break things on purpose and watch the recovery.
-FAULTS ?= Fault|Failover|Outage|Story
+FAULTS ?= Failover|Outage|Story
 
 # Empty outside a checkout; the binary then says what the module system knows.
 VERSION := $(shell test -e .git && git describe --tags --always --dirty 2>/dev/null)

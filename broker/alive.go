@@ -28,8 +28,10 @@ func (b *Broker) notServing() string {
 	switch {
 	case b.fenced.Load():
 		return "another process has taken over the site id"
-	case b.storeDown.Load():
+	case b.readDown.Load():
 		return "the database does not answer"
+	case b.writeDown.Load():
+		return "the database cannot be written"
 	case b.admit.active() >= b.admit.capacity():
 		return "all places are taken"
 	}

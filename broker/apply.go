@@ -2,10 +2,10 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -43,9 +43,9 @@ func (b *Broker) Apply(ctx context.Context, s Setup, dryRun bool, who string) ([
 	if err != nil {
 		return nil, err
 	}
-	changes, err := diff(old, s)
-	if err != nil || dryRun || len(changes) == 0 && version > 0 {
-		return changes, err
+	changes := diff(old, s)
+	if dryRun || len(changes) == 0 && version > 0 {
+		return changes, nil
 	}
 	return changes, b.replace(ctx, s, version, who, changes)
 }
@@ -88,41 +88,29 @@ func (b *Broker) replace(ctx context.Context, s Setup, version int64, who string
 }
 
 // diff lists what changes from a to b, by name.
-func diff(a, b Setup) ([]Change, error) {
+func diff(a, b Setup) []Change {
 	var out []Change
 	for _, part := range []struct {
 		thing    string
 		from, to any
-		key      func(map[string]any) string
+		key      string // the field that names an item
 	}{
-		{"directory", a.Directories, b.Directories, byName},
-		{"destination", a.Destinations, b.Destinations, byName},
-		{"desktop_pool", a.DesktopPools, b.DesktopPools, byName},
-		{"desktop", a.Desktops, b.Desktops, byName},
-		{"policy", a.Policies, b.Policies, byName},
-		{"assignment", a.Assignments, b.Assignments, func(m map[string]any) string { return fmt.Sprint(m["Desktop"]) }},
-		{"user", a.Users, b.Users, byName},
+		{"directory", a.Directories, b.Directories, "name"},
+		{"destination", a.Destinations, b.Destinations, "name"},
+		{"desktop_pool", a.DesktopPools, b.DesktopPools, "name"},
+		{"desktop", a.Desktops, b.Desktops, "name"},
+		{"policy", a.Policies, b.Policies, "name"},
+		{"assignment", a.Assignments, b.Assignments, "desktop"},
+		{"user", a.Users, b.Users, "name"},
 	} {
-		changes, err := diffList(part.thing, part.from, part.to, part.key)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, changes...)
+		out = append(out, diffList(part.thing, part.from, part.to, part.key)...)
 	}
-	return out, nil
+	return out
 }
 
-func byName(m map[string]any) string { return fmt.Sprint(m["Name"]) }
-
-func diffList(thing string, from, to any, key func(map[string]any) string) ([]Change, error) {
-	old, oldOrder, err := fields(from, key)
-	if err != nil {
-		return nil, err
-	}
-	cur, curOrder, err := fields(to, key)
-	if err != nil {
-		return nil, err
-	}
+func diffList(thing string, from, to any, key string) []Change {
+	old, oldOrder := items(from, key)
+	cur, curOrder := items(to, key)
 	var out []Change
 	for _, name := range oldOrder {
 		if _, ok := cur[name]; !ok {
@@ -142,32 +130,39 @@ func diffList(thing string, from, to any, key func(map[string]any) string) ([]Ch
 	if len(out) == 0 && !slices.Equal(oldOrder, curOrder) { // the first policy and directory count
 		out = append(out, Change{What: "order", Thing: thing})
 	}
-	return out, nil
+	return out
 }
 
-// fields reads a list of structs as maps by key, and their order.
-func fields(list any, key func(map[string]any) string) (map[string]map[string]any, []string, error) {
-	raw, err := json.Marshal(list)
-	if err != nil {
-		return nil, nil, err
-	}
-	var items []map[string]any
-	if err := json.Unmarshal(raw, &items); err != nil {
-		return nil, nil, err
-	}
-	byKey := make(map[string]map[string]any, len(items))
+// items reads a slice of structs as fields by name, and the order of the names.
+func items(list any, key string) (map[string]map[string]any, []string) {
+	v := reflect.ValueOf(list)
+	byKey := make(map[string]map[string]any, v.Len())
 	var order []string
-	for _, m := range items {
-		byKey[key(m)] = m
-		order = append(order, key(m))
+	for i := range v.Len() {
+		m := make(map[string]any)
+		tomlFields(v.Index(i), m)
+		name := fmt.Sprint(m[key])
+		byKey[name] = m
+		order = append(order, name)
 	}
-	return byKey, order, nil
+	return byKey, order
+}
+
+// tomlFields adds the fields of a struct under their names in broker.toml.
+func tomlFields(v reflect.Value, into map[string]any) {
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Anonymous {
+			tomlFields(v.Field(i), into)
+		} else {
+			into[f.Tag.Get("toml")] = v.Field(i).Interface()
+		}
+	}
 }
 
 func changedFields(a, b map[string]any) []string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(b)) {
-		if fmt.Sprint(a[k]) != fmt.Sprint(b[k]) {
+		if !reflect.DeepEqual(a[k], b[k]) {
 			out = append(out, k)
 		}
 	}

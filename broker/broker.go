@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ import (
 // Bounds of what the broker waits for.
 const (
 	loginTimeout = 30 * time.Second // one login, admission not counted
-	storeTimeout = 5 * time.Second  // one call of the store
+	storeTimeout = 3 * time.Second  // one call of the store
 	keyLife      = 24 * time.Hour   // how long an Idempotency-Key is remembered
 )
 
@@ -57,7 +58,9 @@ type Broker struct {
 	assigned assignedCache
 	dummy    phc // what the password of an unknown local user is compared with
 
-	storeDown atomic.Bool   // the newest background call of the store failed
+	hashing   chan struct{} // bounds the memory that local sign-ins take at once
+	readDown  atomic.Bool   // the newest background read of the store failed
+	writeDown atomic.Bool   // the newest heartbeat could not be written
 	fenced    atomic.Bool   // a later process took over the site id
 	reload    chan struct{} // asks for a reload before the next poll
 }
@@ -74,7 +77,8 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1)}
+	b := &Broker{o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1), hashing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	b.table.Store(&table{}) // never nil, not even for a scrape during New
 	b.admit = newAdmission(b.cfg.Capacity, b.cfg.LoginWait)
 	if err := b.makeDummy(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
@@ -133,6 +137,10 @@ func (b *Broker) newRow(kind, clientAddr, clientName string) LogRow {
 // record writes a log row that no transaction carries. The answer does not wait on its success:
 // a refusal stays a refusal when it cannot be written down, but the operator hears of it.
 func (b *Broker) record(ctx context.Context, row LogRow, arrived time.Time) {
+	if row.Code == CodeStoreUnavailable { // waiting for the same store again would only double the user's wait
+		b.log.Error("refusal not written: the database does not answer", "ref", row.Ref, "reason", row.Reason)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	row.Duration = time.Since(arrived)

@@ -71,5 +71,7 @@ func (b *Broker) localUser(t *table, name, password string) bool {
 	if !ok {
 		hash = b.dummy
 	}
+	b.hashing <- struct{}{}
+	defer func() { <-b.hashing }()
 	return hash.verify(password) && ok
 }

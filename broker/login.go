@@ -74,6 +74,9 @@ func (b *Broker) Login(ctx context.Context, req LoginRequest) LoginResult {
 		waitUntil(ctx, req.Arrived.Add(failureFloor)) // no place is held while waiting
 	}
 	b.metrics.login(res, time.Since(req.Arrived))
+	if res.Refusal != nil {
+		b.log.Info("login refused", "code", res.Refusal.Code, "ref", res.Refusal.Ref, "client", req.ClientAddr, "took", time.Since(req.Arrived))
+	}
 	return res
 }
 
@@ -163,6 +166,9 @@ func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (
 	case errors.Is(err, ErrKeyReused):
 		a.because("%v", err)
 		return LoginResult{}, CodeSignInFailed
+	case errors.Is(err, ErrNotFound):
+		a.because("%v", err)
+		return LoginResult{}, CodeKeyReused
 	case err != nil:
 		b.log.Error("login could not be recorded", "ref", a.row.Ref, "error", err)
 		a.because("%v", err)

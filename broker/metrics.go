@@ -44,7 +44,7 @@ func newMetrics(b *Broker, reg prometheus.Registerer) (*metrics, error) {
 		gauge(reg, "switchpoint_broker_logins_active", "Logins in work.", func() float64 { return float64(b.admit.active()) }),
 		gauge(reg, "switchpoint_broker_logins_capacity", "Logins that may be in work at once.", func() float64 { return float64(b.admit.capacity()) }),
 		gauge(reg, "switchpoint_broker_setup_version", "Version of the setup in use.", func() float64 { return float64(b.table.Load().version) }),
-		gauge(reg, "switchpoint_broker_store_up", "1 if the newest background call of the database was answered.", func() float64 { return number(!b.storeDown.Load()) }),
+		gauge(reg, "switchpoint_broker_store_up", "1 if the newest background calls of the database were answered.", func() float64 { return number(!b.readDown.Load() && !b.writeDown.Load()) }),
 		gauge(reg, "switchpoint_broker_serving", "1 while is_alive says 200.", func() float64 { return number(b.notServing() == "") }),
 	)
 }

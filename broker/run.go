@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,7 +18,7 @@ const (
 	liveness   = 6 * time.Second // DC2: a broker that did not beat for so long is suspect
 	pollSetup  = time.Second
 	purgeEvery = 10 * time.Minute
-	pollBound  = time.Second // a background call that takes longer means: the store is down
+	pollBound  = 2 * time.Second // a background call that takes longer means: the store is down
 	// retireAfter lets logins that use a replaced directory client finish.
 	retireAfter = loginTimeout
 
@@ -47,7 +48,7 @@ func (b *Broker) heartbeats(ctx context.Context) error {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for {
-		err := b.background(ctx, func(ctx context.Context) error { return b.o.Store.Heartbeat(ctx, b.member) })
+		err := b.background(ctx, &b.writeDown, "write", func(ctx context.Context) error { return b.o.Store.Heartbeat(ctx, b.member) })
 		if errors.Is(err, ErrFenced) {
 			b.fenced.Store(true)
 			return err
@@ -60,21 +61,21 @@ func (b *Broker) heartbeats(ctx context.Context) error {
 	}
 }
 
-// background makes one bounded call of the store and remembers whether the store answered. It
+// background makes one bounded call of the store and remembers in down whether the store
+// answered. Reads and writes are remembered apart: a locked or full database still reads. It
 // logs the change, not every failure.
-func (b *Broker) background(ctx context.Context, call func(context.Context) error) error {
+func (b *Broker) background(ctx context.Context, down *atomic.Bool, kind string, call func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, pollBound)
 	defer cancel()
 	err := call(bounded)
 	if ctx.Err() != nil {
 		return err
 	}
-	down := errors.Is(err, ErrUnavailable)
-	if b.storeDown.Swap(down) != down {
-		if down {
-			b.log.Error("database lost", "error", err)
+	if lost := errors.Is(err, ErrUnavailable); down.Swap(lost) != lost {
+		if lost {
+			b.log.Error("database lost", "for", kind, "error", err)
 		} else {
-			b.log.Info("database is back")
+			b.log.Info("database is back", "for", kind)
 		}
 	}
 	return err
@@ -97,7 +98,7 @@ func (b *Broker) followSetup(ctx context.Context) {
 		case <-b.reload:
 		}
 		var version int64
-		err := b.background(ctx, func(ctx context.Context) (err error) {
+		err := b.background(ctx, &b.readDown, "read", func(ctx context.Context) (err error) {
 			version, err = b.o.Store.SetupVersion(ctx)
 			return err
 		})
@@ -123,7 +124,7 @@ func (b *Broker) loadSetup(ctx context.Context) error {
 		return err
 	}
 	old := b.table.Load()
-	if old != nil && old.version == version {
+	if old.version == version {
 		return nil
 	}
 	t, err := b.compile(s, version, old)
@@ -156,7 +157,7 @@ func (r *runners) follow(t *table) {
 		}
 		ctx, cancel := context.WithCancel(r.ctx)
 		r.stop[d.client] = cancel
-		r.wg.Go(func() { d.client.Run(ctx) })
+		r.wg.Go(func() { _ = d.client.Run(ctx) }) // it only ends with ctx
 	}
 	for c, stop := range r.stop {
 		if wanted[c] {

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -51,7 +52,7 @@ func TestApply(t *testing.T) {
 	for _, c := range changes {
 		lines = append(lines, c.String())
 	}
-	if want := []string{"change desktop d1: Host", "add desktop d2", "remove user u9"}; !slices.Equal(lines, want) {
+	if want := []string{"change desktop d1: host", "add desktop d2", "remove user u9"}; !slices.Equal(lines, want) {
 		t.Errorf("changes %q, want %q", lines, want)
 	}
 	s.Desktops[1].Pool = "nowhere"
@@ -234,5 +235,36 @@ switchpoint_broker_connects_total{result="desktop-unreachable"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "switchpoint_broker_logins_total", "switchpoint_broker_connects_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDatabaseLocked: while nobody can write the database, is_alive says 503 and logins are
+// refused with a reason; it recovers by itself.
+func TestDatabaseLocked(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	b := c.start(1, nil)
+	s := localSetup(t)
+	s.Desktops = []broker.Desktop{{Name: "d1", Pool: "floor", Host: "h"}}
+	b.fill(t, s)
+	db, err := sql.Open("sqlite", c.path+"?_txlock=immediate&_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "is_alive says 503", func() bool { return b.Alive().Status == 503 })
+	if res := b.Login(t.Context(), login("u0", "p")); code(res.Refusal) != broker.CodeStoreUnavailable || res.Refusal.RetryAfter == 0 {
+		t.Errorf("%+v", res)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it recovers", func() bool { return b.Alive().Status == 200 })
+	if res := b.Login(t.Context(), login("u0", "p")); res.Token == "" {
+		t.Errorf("%+v", res)
 	}
 }

@@ -56,8 +56,9 @@ type Store interface {
 
 	// Login records the outcome of one authenticated login: idempotency row, session, log row
 	// and offers in one transaction. With a key that was used before by the same user and
-	// password it changes nothing and returns the recorded outcome with Replayed set;
-	// otherwise a used key is ErrKeyReused. A login that would get no offer at all makes no
+	// password it changes nothing and returns the recorded outcome with Replayed set, or
+	// ErrNotFound when the session of that outcome has ended; a key that was used by anybody
+	// else, or with another password, is ErrKeyReused. A login that would get no offer at all makes no
 	// session: the log row becomes a refusal and the outcome has no session.
 	Login(ctx context.Context, r LoginRecord) (LoginOutcome, error)
 	// Session finds the running session of a token hash.

@@ -124,11 +124,9 @@ func (b *Broker) addDirectories(t *table, old *table) error {
 
 // client finds the running client of an unchanged directory.
 func (t *table) client(c directory.Config) *directory.Client {
-	if t != nil {
-		for _, d := range t.directories {
-			if reflect.DeepEqual(d.config, c) {
-				return d.client
-			}
+	for _, d := range t.directories {
+		if reflect.DeepEqual(d.config, c) {
+			return d.client
 		}
 	}
 	return nil

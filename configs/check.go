@@ -151,6 +151,7 @@ func (c *Config) checkSeed(f *file) {
 		seed.add("", l.Err())
 	}
 	f.problems = append(f.problems, seed.problems...)
+	c.seed = seedFile{setup: setup, file: c.Broker.Seed, lines: seed.index}
 }
 
 func checkKnown(l *problem.List, path, kind, name string, known []string) {

@@ -34,6 +34,7 @@ type Config struct {
 
 	// lines finds the origin of each value, for Effective.
 	lines *index
+	seed  seedFile
 }
 
 // Node is the [node] section: who this process is.

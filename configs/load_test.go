@@ -273,3 +273,35 @@ func wantPlaces(t *testing.T, err error, text string) {
 		}
 	}
 }
+
+func TestNotes(t *testing.T) {
+	dir := t.TempDir()
+	main := filepath.Join(dir, "node.toml")
+	writeFile(t, main, `
+[[monitor]]
+name = "m"
+kind = "https"
+no_verify = true
+
+[broker]
+cluster = "c"
+site_id = 1
+listen = ["127.0.0.1:8081"]
+seed = "b.toml"
+`)
+	writeFile(t, filepath.Join(dir, "b.toml"), `
+[[directory]]
+name = "corp"
+servers = ["ldap://10.0.0.1"]
+base_dn = "dc=x"
+allow_plain = true
+`)
+	c, err := Load(main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := c.Notes()
+	if len(notes) != 2 || notes[0].Line != 5 || notes[1].Line != 6 || notes[1].File != filepath.Join(dir, "b.toml") {
+		t.Errorf("%v", notes)
+	}
+}

@@ -41,7 +41,7 @@ func (s *site) raw(t *testing.T, text string, secure bool) string {
 // TestIsAliveForms asks in every form that balancers use, on HTTP and HTTPS, of a broker that
 // serves and of one that does not.
 func TestIsAliveForms(t *testing.T) {
-	covers.Req(t, "AL1", "AL5")
+	covers.Req(t, "AL1", "AL4", "AL5")
 	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		s := start(t, config{plain: !secure, config: broker.Config{Capacity: 7}})
@@ -80,6 +80,40 @@ func TestIsAliveForms(t *testing.T) {
 		}
 		s.stop()
 	}
+}
+
+// TestIsAliveLoad: a broker whose places are all taken says 503, until one is free again.
+func TestIsAliveLoad(t *testing.T) {
+	covers.Req(t, "AL1", "AL5")
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := start(t, config{config: broker.Config{Capacity: 1}})
+	setup := localSetup(t)
+	setup.Directories = []broker.Directory{demoDirectory(t), directoryAt(t, "silent", silent.Addr().String())}
+	s.fill(t, setup)
+	becomes := func(status, active string) {
+		t.Helper()
+		got := ""
+		for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(got, "HTTP/1.1 "+status) || !strings.Contains(got, "\r\nX-Broker-Active: "+active+"\r\n"); {
+			if time.Now().After(deadline) {
+				t.Fatalf("want %s with %s active, got %q", status, active, got)
+			}
+			got = s.raw(t, "GET /index.pl?action=is_alive\r\n", true)
+		}
+	}
+	becomes("200", "0")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.call(t, "POST", "/api/v1/login", `{"user":"bob","password":"x","directory":"silent"}`, nil, nil)
+	}()
+	becomes("503", "1")
+	<-done
+	becomes("200", "0")
 }
 
 // TestIsAliveSetting: with one directory of two, "serving" is 200 and "backend" is 503.

@@ -22,7 +22,7 @@ import (
 const (
 	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second
-	writeTimeout  = 60 * time.Second // above the bound of one login
+	writeTimeout  = 120 * time.Second // above the longest wait and work of one login
 	idleTimeout   = 120 * time.Second
 	drainTimeout  = 20 * time.Second
 	maxHeader     = 16 << 10

@@ -67,7 +67,7 @@ func replay(t txn, r broker.LoginRecord) (out broker.LoginOutcome, done bool, er
 	}
 	session, err := readSession(t, `id = ?`, k.session)
 	if errors.Is(err, sql.ErrNoRows) {
-		return out, false, fmt.Errorf("%w: its session has ended", broker.ErrKeyReused)
+		return out, false, fmt.Errorf("the session of this idempotency key has ended: %w", broker.ErrNotFound)
 	}
 	if err != nil {
 		return out, false, err

@@ -81,7 +81,7 @@ func testLoginKey(t *testing.T, b *bench) {
 	if _, err := b.Logout(ctx(t), one.Session.ID, b.row(broker.LogLogout)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Login(ctx(t), second); !errors.Is(err, broker.ErrKeyReused) {
+	if _, err := b.Login(ctx(t), second); !errors.Is(err, broker.ErrNotFound) {
 		t.Errorf("a key brought an ended session back: %v", err)
 	}
 }

@@ -44,6 +44,9 @@ func check(cmd *cobra.Command, file string, effective bool) error {
 	case effective:
 		return configs.Effective(cmd.OutOrStdout(), cfg)
 	}
+	for _, n := range cfg.Notes() {
+		_, _ = fmt.Fprintln(cmd.OutOrStdout(), "note:", n)
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems found\n", file)
 	return err
 }
