@@ -77,7 +77,7 @@ func parseSetup(name string, text []byte, monitors []string, cluster string) (*b
 	if f.parsed {
 		f.add("", settleSetup(setup, filepath.Dir(name)))
 		err := setup.Validate(monitors, cluster)
-		if found, ok := err.(problem.List); ok && cluster == "" {
+		if found, ok := errors.AsType[problem.List](err); ok && cluster == "" {
 			err = slices.DeleteFunc(found, isDestinationMonitor).Err()
 		}
 		f.add("", err)

@@ -37,12 +37,12 @@ func (p *process) launch(args ...string) error {
 	if err := os.MkdirAll(filepath.Dir(p.log), 0o755); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the log of %s: %w", p.name, err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(self, args...) //nolint:gosec // G204: it runs itself, with arguments of the demo
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its own group: Ctrl-C is for the demo, which then stops its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -98,7 +98,7 @@ func (s *stage) writeCerts() error {
 	if err != nil {
 		return fmt.Errorf("read the directory's CA: %w", err)
 	}
-	return os.WriteFile(s.path("certs", "directory-ca.pem"), text, 0o644)
+	return os.WriteFile(s.path("certs", "directory-ca.pem"), text, 0o600)
 }
 
 // substitutions are the few values that the files cannot know beforehand.
@@ -144,7 +144,7 @@ func (s *stage) writeConfigs(replace *strings.Replacer) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(s.path(filepath.Base(name)), []byte(replace.Replace(string(text))), 0o644)
+		return os.WriteFile(s.path(filepath.Base(name)), []byte(replace.Replace(string(text))), 0o600)
 	})
 }
 

@@ -7,6 +7,7 @@
 package problem
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -48,16 +49,18 @@ func (l *List) Addf(path, cure, format string, args ...any) {
 // Under adds err found by the owner of a nested section, with prefix put before each of its
 // paths. An err that is no List or Problem is kept as one problem at prefix; nil adds nothing.
 func (l *List) Under(prefix string, err error) {
-	switch e := err.(type) {
-	case nil:
-	case List:
-		for _, p := range e {
+	var list List
+	var one Problem
+	switch {
+	case err == nil:
+	case errors.As(err, &list):
+		for _, p := range list {
 			p.Path = Join(prefix, p.Path)
 			*l = append(*l, p)
 		}
-	case Problem:
-		e.Path = Join(prefix, e.Path)
-		*l = append(*l, e)
+	case errors.As(err, &one):
+		one.Path = Join(prefix, one.Path)
+		*l = append(*l, one)
 	default:
 		*l = append(*l, Problem{Path: prefix, What: err.Error()})
 	}
