@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -36,7 +37,7 @@ func compilePolicy(p Policy) (policy, error) {
 
 // inPolicyWords renames the place of a fault: what is a line of rules there is the value here.
 func inPolicyWords(err error) error {
-	list, ok := err.(problem.List)
+	list, ok := errors.AsType[problem.List](err)
 	if !ok {
 		return err
 	}

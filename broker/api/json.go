@@ -45,7 +45,7 @@ func decodeBody(body io.Reader, into any) *requestError {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
+		if _, err = d.Token(); errors.Is(err, io.EOF) {
 			return nil
 		}
 		err = errors.New("there is more than one JSON value")
@@ -78,7 +78,7 @@ func jsonFault(err error) string {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) // a client that has gone away cannot be told
+	_ = json.NewEncoder(w).Encode(body) // a client that has gone away cannot be told
 }
 
 func writeError(w http.ResponseWriter, status int, reason Reason) {

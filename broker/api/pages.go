@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -123,7 +124,7 @@ func (s *Server) showDesktops(w http.ResponseWriter, r *http.Request, status int
 // the reason.
 func (s *Server) pageRefused(w http.ResponseWriter, r *http.Request, err error) {
 	reason := Reason{Code: broker.CodeInternal, Text: "Something went wrong in this broker."}
-	if refusal, ok := err.(*broker.Refusal); ok {
+	if refusal, ok := errors.AsType[*broker.Refusal](err); ok {
 		reason = reasonOf(refusal)
 	}
 	if reason.Code == broker.CodeSessionExpired {
@@ -150,7 +151,7 @@ func (s *Server) pageConnect(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(c.File.Text))
 		return
 	}
-	if refusal, ok := err.(*broker.Refusal); ok && refusal.Code != broker.CodeSessionExpired {
+	if refusal, ok := errors.AsType[*broker.Refusal](err); ok && refusal.Code != broker.CodeSessionExpired {
 		reason := reasonOf(refusal)
 		retryAfter(w, reason.RetryAfter)
 		s.showDesktops(w, r, statusOf(reason.Code), &reason)
@@ -164,7 +165,7 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := s.broker.Logout(r.Context(), sessionCookie(r), s.clientAddr(r))
-	if refusal, ok := err.(*broker.Refusal); ok && refusal.Code != broker.CodeSessionExpired {
+	if refusal, ok := errors.AsType[*broker.Refusal](err); ok && refusal.Code != broker.CodeSessionExpired {
 		reason := reasonOf(refusal) // the session goes on: keep the cookie and say so
 		s.showDesktops(w, r, statusOf(reason.Code), &reason)
 		return

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 
 	"switchpoint/broker"
@@ -59,7 +60,7 @@ func poolOffers(t txn, who broker.Who, g broker.Grant) ([]broker.Offer, error) {
 	err := t.row(`SELECT p.id, COUNT(*), COUNT(*) FILTER (WHERE d.state = 'enabled' AND c.desktop_id IS NULL), MIN(d.protocol)
 		FROM desktop_pool p JOIN desktop d ON d.pool_id = p.id AND d.deleted_at IS NULL LEFT JOIN claim c ON c.desktop_id = d.id
 		WHERE p.name = ? AND p.kind = 'pooled' AND p.deleted_at IS NULL GROUP BY p.id`, g.Pool).Scan(&pool, &total, &free, &protocol)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
