@@ -2,19 +2,22 @@
 // dc=company,dc=com in OU=US and OU=UK, served over LDAP from memory. It is a demonstration, not
 // a directory to run a company on: the users are fixed, nothing is stored, nobody can write.
 //
-// It speaks the part of LDAPv3 (RFC 4511) that a login uses: simple bind, search with base,
-// one-level and subtree scope, and the filters and, or, not, equality and presence; other filters
-// are undefined and match nothing. Everything else is answered with protocolError or
-// unwillingToPerform. With Options.TLS it is LDAPS; there is no StartTLS.
+// The protocol (RFC 4511) is the library gldap's: connections, decoding, routing. Here stand the
+// answers to what a login uses: simple bind, search with base, one-level and subtree scope, and
+// the filters and, or, not, equality and presence; other filters are undefined and match nothing.
+// Writes and extended operations are refused. With Options.TLS it is LDAPS; there is no StartTLS.
 //
-// It reads the wire itself, with go-ldap's BER package. The server library gldap v0.1.14 does not
-// fit: it takes an address, not a listener, so that with port 0 nobody learns the port, and its
-// Stop waits for clients to leave, which pooled connections never do.
+// Invariants: the root DSE is public, everything else can be read by ServiceDN only; who is bound
+// is known per connection and forgotten with it; passwords are compared in constant time; nothing
+// that a client sends is logged.
 //
-// Invariants: the root DSE is public, everything else can be read by ServiceDN only; passwords
-// are compared in constant time; requests are bounded (64 KiB); Run ends every connection before
-// it returns.
+// Failure rules: what gldap cannot decode or route ends its connection, among it abandon, compare,
+// SASL binds and LDAPv2. When Run ends, the port is closed at once; a client that keeps its
+// connection gets unavailable for its next request and is then disconnected.
 //
-// Failure rules: a request that cannot be decoded ends its connection, which is logged at debug
-// level without what it said.
+// Limits that come with gldap v0.1.14: neither the size of a request nor the number of connections
+// is bounded, so the place for this server is a loopback address, where the demo puts it; its log
+// is switched off, because it can hold passwords and keys; and a connection that says nothing
+// cannot be closed from here, so that its goroutine outlives Run until the client leaves or the
+// connection is an hour old.
 package demodir

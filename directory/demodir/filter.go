@@ -16,7 +16,7 @@ const (
 	isTrue
 )
 
-// matches evaluates a filter on an entry.
+// matches evaluates a filter, as go-ldap compiles it, on an entry.
 func (e *entry) matches(f *ber.Packet) truth {
 	if f == nil || f.ClassType != ber.ClassContext {
 		return isUndefined
@@ -72,11 +72,5 @@ func (e *entry) present(name string) truth {
 	return isFalse
 }
 
-// text is the content of a primitive element; BER keeps it in Data for context tags and in
-// ByteValue for universal ones.
-func text(p *ber.Packet) string {
-	if p.Data != nil && p.Data.Len() > 0 {
-		return p.Data.String()
-	}
-	return string(p.ByteValue)
-}
+// text is the content of a primitive element of a compiled filter.
+func text(p *ber.Packet) string { return p.Data.String() }

@@ -1,7 +1,6 @@
 package demodir
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,12 +8,20 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jimlambrt/gldap"
 )
 
 const (
-	idle     = 15 * time.Minute // as Active Directory's MaxConnIdleTime
-	maxConns = 1024
+	// lifetime ends every connection, whatever it does: gldap sets its deadlines once, when a
+	// connection begins. It is longer than our directory client keeps one.
+	lifetime = time.Hour
+	patience = 5 * time.Second // for the server to accept its first connection
+	farewell = time.Second     // for clients to leave when Run ends
+	attempts = 10              // to take a free port before somebody else does
 )
 
 // Options is what a Server needs.
@@ -26,101 +33,136 @@ type Options struct {
 
 // Server is the demo directory.
 type Server struct {
-	listener net.Listener
-	tree     *tree
+	addr     net.Addr
+	ldap     *gldap.Server
+	handlers *handlers
+	ended    chan error // what gldap's Run returned
 	log      *slog.Logger
-
-	mu    sync.Mutex
-	conns map[net.Conn]struct{} // nil once Run has ended
 }
 
-// New binds the port; clients are answered once Run is called.
+// New starts a server that accepts connections when New returns. Run must follow: it ends what
+// New began. An address that cannot be used is an error that names it.
 func New(o Options) (*Server, error) {
 	t, err := newTree()
 	if err != nil {
 		return nil, err
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	for range attempts {
+		var s *Server
+		if s, err = start(o, t); !errors.Is(err, errPortTaken) {
+			return s, err
+		}
+	}
+	return nil, err
+}
+
+// errPortTaken is the port going to somebody else between our look at it and gldap's.
+var errPortTaken = errors.New("port taken meanwhile")
+
+// start finds the address by binding it, because gldap takes an address and not a listener, and
+// hands it over to gldap.
+func start(o Options, t *tree) (*Server, error) {
 	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("demo directory: %w", err)
 	}
+	if err := l.Close(); err != nil {
+		return nil, fmt.Errorf("demo directory: %w", err)
+	}
+	s := &Server{addr: l.Addr(), handlers: newHandlers(t), ended: make(chan error, 1), log: o.Log}
+	accepted := make(chan struct{})
+	once := sync.OnceFunc(func() { close(accepted) })
+	s.ldap, err = gldap.NewServer(
+		// Not ours: gldap logs whole packets, passwords among them, at debug level, and on a
+		// panic the connection with its TLS keys.
+		gldap.WithLogger(hclog.NewNullLogger()),
+		gldap.WithReadTimeout(lifetime), gldap.WithWriteTimeout(lifetime),
+		gldap.WithOnClose(func(id int) { s.handlers.forget(id); once() }))
+	if err != nil {
+		return nil, fmt.Errorf("demo directory: %w", err)
+	}
+	router, err := s.handlers.router()
+	if err == nil {
+		err = s.ldap.Router(router)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("demo directory: %w", err)
+	}
+	var options []gldap.Option
 	if o.TLS != nil {
-		l = tls.NewListener(l, o.TLS)
+		options = append(options, gldap.WithTLSConfig(o.TLS))
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+	go func() { s.ended <- s.ldap.Run(s.addr.String(), options...) }()
+	if err := s.ready(accepted); err != nil {
+		return nil, fmt.Errorf("demo directory: %w", err)
 	}
-	return &Server{listener: l, tree: t, log: o.Log, conns: make(map[net.Conn]struct{})}, nil
+	return s, nil
+}
+
+// ready waits until the server has served a connection, which it makes itself. gldap's Ready is
+// true also when it could not listen, and a connection alone may have reached somebody else.
+func (s *Server) ready(accepted <-chan struct{}) error {
+	limit := time.After(patience)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for dialed := false; ; {
+		select {
+		case err := <-s.ended:
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return fmt.Errorf("%w: %w", errPortTaken, err)
+			}
+			return err
+		case <-accepted:
+			return nil
+		case <-limit:
+			return errors.Join(fmt.Errorf("%s accepts no connection", s.addr), s.ldap.Stop())
+		case <-poll.C:
+			if dialed || !s.ldap.Ready() {
+				continue
+			}
+			if c, err := net.DialTimeout("tcp", s.addr.String(), patience); err == nil {
+				_ = c.Close()
+				dialed = true
+			}
+		}
+	}
 }
 
 // Addr is the address that clients connect to.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr { return s.addr }
 
-// Run serves until ctx ends, then closes every connection and waits for its goroutine.
+// Run serves until ctx ends. Then it takes no connection any more and answers what still comes
+// on those that are there with unavailable, which ends them. gldap cannot close a connection
+// that says nothing, so Run waits a second for clients to leave; the goroutine of one that stays
+// ends with that client, or after an hour.
 func (s *Server) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	stop := context.AfterFunc(ctx, s.closeAll)
-	defer stop()
-	defer s.closeAll()
-	for {
-		c, err := s.listener.Accept()
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("demo directory: %w", err)
-		default:
-			s.log.Warn("demo directory could not accept a connection", "err", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(50 * time.Millisecond): // out of descriptors, most likely
-			}
-			continue
-		}
-		if !s.keep(c) {
-			_ = c.Close()
-			continue
-		}
-		wg.Go(func() { s.serve(c) })
+	select {
+	case err := <-s.ended:
+		return errors.Join(fmt.Errorf("demo directory: %w", err), s.stop())
+	case <-ctx.Done():
 	}
+	if err := s.stop(); err != nil {
+		return fmt.Errorf("demo directory: %w", err)
+	}
+	if err := <-s.ended; err != nil {
+		return fmt.Errorf("demo directory: %w", err)
+	}
+	return nil
 }
 
-func (s *Server) serve(c net.Conn) {
-	defer s.drop(c)
-	ses := &session{tree: s.tree}
-	err := ses.serve(bufio.NewReader(c), c, func() error { return c.SetDeadline(time.Now().Add(idle)) })
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		s.log.Debug("demo directory closed a connection", "remote", c.RemoteAddr().String(), "err", err)
+// stop closes the listener and waits a limited time for clients.
+func (s *Server) stop() error {
+	s.handlers.stopping.Store(true)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.ldap.Stop() }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(farewell):
+		s.log.Debug("demo directory ends while clients keep connections")
+		return nil
 	}
-}
-
-// keep registers a connection; it refuses one too many, and any after closeAll.
-func (s *Server) keep(c net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conns == nil || len(s.conns) >= maxConns {
-		return false
-	}
-	s.conns[c] = struct{}{}
-	return true
-}
-
-func (s *Server) drop(c net.Conn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
-	_ = c.Close()
-}
-
-// closeAll ends the listener and every connection, for good.
-func (s *Server) closeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.listener.Close()
-	for c := range s.conns {
-		_ = c.Close()
-	}
-	s.conns = nil
 }

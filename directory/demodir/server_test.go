@@ -1,22 +1,24 @@
 package demodir
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 )
 
-// start runs a server for the length of the test.
-func start(t *testing.T) *Server {
+// serve runs a server for the length of the test.
+func serve(t testing.TB, o Options) *Server {
 	t.Helper()
-	s, err := New(Options{Listen: "127.0.0.1:0"})
+	o.Listen = "127.0.0.1:0"
+	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func search(c *ldap.Conn, base string, scope int, filter string, size int, attrs
 }
 
 func TestBind(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, serve(t, Options{}))
 	alice := Users()[0]
 	if err := c.Bind(alice.DN, alice.Password); err != nil {
 		t.Errorf("right password: %v", err)
@@ -78,7 +80,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestOnlyTheServiceAccountSearches(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, serve(t, Options{}))
 	if r, err := search(c, "", ldap.ScopeBaseObject, "(objectClass=*)", 0); err != nil || r.Entries[0].GetAttributeValue("namingContexts") != BaseDN {
 		t.Errorf("root DSE: %v, %v", r, err)
 	}
@@ -106,7 +108,7 @@ func TestOnlyTheServiceAccountSearches(t *testing.T) {
 }
 
 func TestSearch(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, serve(t, Options{}))
 	if err := c.Bind(ServiceDN, ServicePassword); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestSearch(t *testing.T) {
 }
 
 func TestSelectedAttributes(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, serve(t, Options{}))
 	if err := c.Bind(ServiceDN, ServicePassword); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +183,7 @@ func TestSelectedAttributes(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	c := dial(t, start(t))
+	c := dial(t, serve(t, Options{}))
 	if err := c.Bind(ServiceDN, ServicePassword); err != nil {
 		t.Fatal(err)
 	}
@@ -191,12 +193,18 @@ func TestReadOnly(t *testing.T) {
 	if err := c.Add(ldap.NewAddRequest("uid=x,"+BaseDN, nil)); !ldap.IsErrorWithCode(err, ldap.LDAPResultUnwillingToPerform) {
 		t.Errorf("add: %v", err)
 	}
+	change := ldap.NewModifyRequest(Users()[0].DN, nil)
+	change.Replace("mail", []string{"x@company.com"})
+	if err := c.Modify(change); !ldap.IsErrorWithCode(err, ldap.LDAPResultUnwillingToPerform) {
+		t.Errorf("modify: %v", err)
+	}
 	if _, err := c.WhoAmI(nil); !ldap.IsErrorWithCode(err, ldap.LDAPResultProtocolError) {
 		t.Errorf("extended operation: %v", err)
 	}
 }
 
-func TestStopEndsIdleConnections(t *testing.T) {
+// A client that keeps its connection, as pools do, neither holds Run up nor is still served.
+func TestRunEndsWhileAClientStays(t *testing.T) {
 	s, err := New(Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -204,21 +212,90 @@ func TestStopEndsIdleConnections(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
+	c, quiet := dial(t, s), dial(t, s)
+	for _, c := range []*ldap.Conn{c, quiet} {
+		if err := c.Bind(ServiceDN, ServicePassword); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 3*farewell {
+		t.Errorf("Run waited %s for a client that stays", took)
+	}
+	if again, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		_ = again.Close()
+		t.Error("a connection was accepted after Run")
+	}
+	if _, err := search(c, BaseDN, ldap.ScopeWholeSubtree, "(uid=alice)", 0); err == nil {
+		t.Error("a search was answered after Run")
+	}
+	for deadline := time.Now().Add(5 * time.Second); !c.IsClosing(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a request after Run did not end its connection")
+		}
+	}
+	if err := quiet.Bind(ServiceDN, ServicePassword); err == nil {
+		t.Error("a bind succeeded after Run")
+	}
+}
+
+func TestAddressThatCannotBeUsed(t *testing.T) {
+	taken := serve(t, Options{}).Addr().String()
+	for _, address := range []string{taken, "127.0.0.1", "192.0.2.1:0"} {
+		s, err := New(Options{Listen: address})
+		if err == nil {
+			t.Fatalf("%s was accepted as %s", address, s.Addr())
+		}
+		if !strings.Contains(err.Error(), address) {
+			t.Errorf("the error does not name %s: %v", address, err)
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate
+	web.Close()
+	s := serve(t, Options{TLS: web.TLS})
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	c, err := ldap.DialURL("ldaps://"+s.Addr().String(), ldap.DialWithTLSConfig(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Bind(ServiceDN, ServicePassword); err != nil {
+		t.Error(err)
+	}
+	plain := dial(t, s)
+	plain.SetTimeout(time.Second)
+	if err := plain.Bind(ServiceDN, ServicePassword); err == nil {
+		t.Error("a bind in clear was accepted")
+	}
+}
+
+// Identities end with their connections.
+func TestForgets(t *testing.T) {
+	s := serve(t, Options{})
 	c := dial(t, s)
 	if err := c.Bind(ServiceDN, ServicePassword); err != nil {
 		t.Fatal(err)
 	}
-	cancel()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("Run waits for a client that keeps its connection")
+	if err := c.Unbind(); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := New(Options{Listen: "127.0.0.1"}); err == nil {
-		t.Error("an address without a port was accepted")
+	bound := func() int {
+		s.handlers.mu.Lock()
+		defer s.handlers.mu.Unlock()
+		return len(s.handlers.service)
+	}
+	for deadline := time.Now().Add(5 * time.Second); bound() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("an ended connection is still bound")
+		}
 	}
 }
 
@@ -237,52 +314,4 @@ func TestUsers(t *testing.T) {
 			t.Errorf("the entry above %s is missing", u.DN)
 		}
 	}
-}
-
-// Whatever a client sends, the session ends or answers.
-func FuzzSession(f *testing.F) {
-	add := func(op *ber.Packet) {
-		p := envelope(1)
-		p.AppendChild(op)
-		f.Add(p.Bytes())
-	}
-	bind := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationBindRequest, nil, "")
-	bind.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, 3, ""))
-	bind.AppendChild(octets(ServiceDN))
-	bind.AppendChild(ber.NewString(ber.ClassContext, ber.TypePrimitive, 0, ServicePassword, ""))
-	add(bind)
-	for _, filter := range []string{"(uid=alice)", "(&(|(uid=*)(a=b))(!(cn>=x)))"} {
-		s := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationSearchRequest, nil, "")
-		s.AppendChild(octets(BaseDN))
-		for _, n := range []int64{2, 0} {
-			s.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, n, ""))
-		}
-		for _, n := range []int64{2, 0} {
-			s.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, n, ""))
-		}
-		s.AppendChild(ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, false, ""))
-		packet, err := ldap.CompileFilter(filter)
-		if err != nil {
-			f.Fatal(err)
-		}
-		s.AppendChild(packet)
-		s.AppendChild(ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, ""))
-		add(s)
-	}
-	f.Add([]byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff})
-	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
-	tree, err := newTree()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, sent []byte) {
-		var answers bytes.Buffer
-		s := &session{tree: tree, service: true} // the worst case: everything can be reached
-		_ = s.serve(bytes.NewReader(sent), &answers, func() error { return nil })
-		for answers.Len() > 0 {
-			if _, err := ber.ReadPacket(&answers); err != nil {
-				t.Fatalf("an answer that cannot be decoded: %v", err)
-			}
-		}
-	})
 }

@@ -9,6 +9,7 @@ import (
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
+	"github.com/jimlambrt/gldap"
 )
 
 // attribute of an entry, in the order in which it is sent.
@@ -102,7 +103,7 @@ func (t *tree) authenticate(dn *ldap.DN, password string) bool {
 }
 
 // search gives the entries in scope that match. found is false when the base does not exist.
-func (t *tree) search(base *ldap.DN, scope int64, filter *ber.Packet) (entries []*entry, found bool) {
+func (t *tree) search(base *ldap.DN, scope gldap.Scope, filter *ber.Packet) (entries []*entry, found bool) {
 	if t.find(base) == nil {
 		return nil, false
 	}
@@ -111,9 +112,9 @@ func (t *tree) search(base *ldap.DN, scope int64, filter *ber.Packet) (entries [
 		in := e.parsed.EqualFold(base)
 		below := base.AncestorOfFold(e.parsed)
 		switch scope {
-		case ldap.ScopeSingleLevel:
+		case gldap.SingleLevel:
 			in = below && len(e.parsed.RDNs) == len(base.RDNs)+1
-		case ldap.ScopeWholeSubtree:
+		case gldap.WholeSubtree:
 			in = in || below
 		}
 		if in && e.matches(filter) == isTrue {
