@@ -87,7 +87,7 @@ func readCommands(to chan<- string) {
 func (l HealthLoad) config() (cfg healthcheck.Config, survivors, victims []healthcheck.Key) {
 	for m := range l.Monitors {
 		cfg.Monitors = append(cfg.Monitors, healthcheck.Monitor{
-			Name: fmt.Sprintf("m%d", m), Kind: "http", Interval: l.Interval, Timeout: 2 * time.Second,
+			Name: fmt.Sprintf("m%d", m), Kind: "http", Interval: l.Interval, Timeout: min(2*time.Second, l.Interval/2),
 		})
 	}
 	for m := range l.Monitors {
@@ -177,10 +177,10 @@ func (p *proberRun) sample() healthSample {
 	s.EverFalse, s.Reason = len(p.everFalse), p.reason
 	now := p.histogram("switchpoint_health_probe_lateness_seconds")
 	s.LateP50, s.LateP99 = quantile(p.late, now, .5), quantile(p.late, now, .99)
-	s.Probes = p.sum("switchpoint_health_probes_total", "")
-	s.Fresh = p.sum("switchpoint_health_connections_total", "fresh")
-	s.Kept = p.sum("switchpoint_health_connections_total", "kept")
-	s.Overruns = p.sum("switchpoint_health_overrun_results_total", "")
+	s.Probes = p.sum("switchpoint_health_probes_total")
+	s.Fresh = p.sum("switchpoint_health_connections_opened_total")
+	s.Kept = p.sum("switchpoint_health_connections_reused_total")
+	s.Overruns = p.sum("switchpoint_health_probes_excused_total")
 	return s
 }
 
@@ -198,17 +198,11 @@ func (p *proberRun) family(name string) *dto.MetricFamily {
 	return nil
 }
 
-// sum adds up a counter over all label sets that have a label of the value ("" is any).
-func (p *proberRun) sum(name, value string) float64 {
+// sum adds up a counter over all of its label sets.
+func (p *proberRun) sum(name string) float64 {
 	total := 0.0
 	for _, m := range p.family(name).GetMetric() {
-		matches := value == ""
-		for _, l := range m.GetLabel() {
-			matches = matches || l.GetValue() == value
-		}
-		if matches {
-			total += m.GetCounter().GetValue()
-		}
+		total += m.GetCounter().GetValue()
 	}
 	return total
 }

@@ -22,6 +22,9 @@ type decoder struct {
 	blamed map[string]bool
 }
 
+// maxNamedKeys is how many keys a message can list and still be read.
+const maxNamedKeys = 15
+
 func newDecoder() *decoder { return &decoder{blamed: map[string]bool{}} }
 
 func (d *decoder) addf(path, cure, format string, args ...any) {
@@ -89,6 +92,9 @@ func (d *decoder) unknown(path, key string, in map[string]any, fields []field) {
 		where = "a configuration"
 	}
 	cure := fmt.Sprintf("remove it; %s has the keys %s", where, words(names))
+	if len(names) > maxNamedKeys {
+		cure = fmt.Sprintf("remove it; switchpoint.toml among the samples shows every key of %s", where)
+	}
 	if near := closest(key, likely); near != "" {
 		cure = fmt.Sprintf("did you mean %q?", near)
 		if _, there := in[near]; !there {

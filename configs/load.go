@@ -27,7 +27,21 @@ func Load(path string) (*Config, error) {
 	if problems != nil {
 		return nil, problems
 	}
-	return load(path, text)
+	c, err := load(path, text)
+	if err == nil && c.GTM != nil {
+		c.GTM.Serial = serial(path)
+	}
+	return c, err
+}
+
+// serial is the version of a file as a DNS serial: the second of its last change, so that
+// processes that were given the same file at the same time agree, and a restart changes nothing.
+func serial(path string) uint32 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0 // removed since it was read: gtm has a default
+	}
+	return uint32(info.ModTime().Unix())
 }
 
 func load(path, text string) (*Config, error) {

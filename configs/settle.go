@@ -28,6 +28,7 @@ func (c *Config) settle(dir string) {
 	if c.GTM != nil {
 		c.GTM.Datacenter = c.Node.Datacenter
 		c.GTM.Datacenters = c.datacenterNames()
+		c.GTM.CookieSecret = secretUnder(dir, c.GTM.CookieSecret)
 	}
 	if c.Broker != nil {
 		setDefault(&c.Broker.Database.Path, filepath.Join(c.Node.StateDir, "broker.db"))
@@ -69,11 +70,17 @@ func settleSetup(s *broker.Setup, dir string) error {
 	for i := range s.Directories {
 		d := &s.Directories[i]
 		d.CA = under(dir, d.CA)
-		if path, isFile := strings.CutPrefix(d.BindPassword, "file:"); isFile {
-			d.BindPassword = "file:" + under(dir, path)
-		}
+		d.BindPassword = secretUnder(dir, d.BindPassword)
 	}
 	return nil
+}
+
+// secretUnder puts the path of a "file:PATH" reference below dir.
+func secretUnder(dir, ref string) string {
+	if path, isFile := strings.CutPrefix(ref, "file:"); isFile {
+		return "file:" + under(dir, path)
+	}
+	return ref
 }
 
 // under puts a relative path below dir. Empty means "not given" and stays so.

@@ -9,10 +9,48 @@ type Config struct {
 	Names    []Name     `toml:"name"`
 	Topology []Topology `toml:"topology"`
 
+	// NSID names this server to clients that ask: in the NSID option (RFC 5001) and as id.server
+	// and hostname.bind in class CH (RFC 4892). Empty hides it, which is the default.
+	NSID string `toml:"nsid"`
+	// Version is the answer to version.bind and version.server in class CH. Empty hides it.
+	Version string `toml:"version"`
+	// CookieSecret is a reference, "file:PATH" or "env:NAME", to the secrets of DNS cookies (RFC
+	// 9018), one a line as 32 hexadecimal digits. The first one makes cookies, all of them
+	// verify: that is how a new one is rolled in. Servers that answer at one address need the
+	// same. Without it, one is made up at each start.
+	CookieSecret string `toml:"cookie_secret"`
+	// EDESynthesized marks steered answers with the extended error 29, Synthesized (RFC 8914).
+	EDESynthesized bool `toml:"ede_synthesized"`
+	RRL            RRL  `toml:"rrl"`
+	TCP            TCP  `toml:"tcp"`
+
 	// Datacenter is the node's own ([node] datacenter): unmatched clients get it first (GT3).
 	Datacenter string `toml:"-"`
 	// Datacenters lists all [[datacenter]] names in file order.
 	Datacenters []string `toml:"-"`
+	// Serial grows with each change of the configuration: the SOA serial of zones without a
+	// file. 0 counts as 1.
+	Serial uint32 `toml:"-"`
+}
+
+// RRL is [gtm.rrl], response rate limiting: how much a client network gets over UDP without a
+// valid cookie, so that forged queries do not turn the server against a victim.
+type RRL struct {
+	Off bool `toml:"off"`
+	// Rate is in answers a second to one network (IPv4 /24, IPv6 /56); default 200.
+	Rate int `toml:"rate"`
+	// Slip answers every so many-th of the limited queries shortly, with TC or BADCOOKIE, so
+	// that a real client gets through; default 2.
+	Slip int `toml:"slip"`
+	// Exempt are the networks without a limit; default DefaultExempt, the private ones.
+	Exempt []string `toml:"exempt"`
+}
+
+// TCP is [gtm.tcp]: what connections can take.
+type TCP struct {
+	Connections int           `toml:"connections"` // at once, default 1000
+	PerClient   int           `toml:"per_client"`  // of them from one address, default 100
+	Idle        time.Duration `toml:"idle"`        // a connection without queries, default 10s
 }
 
 // Zone is a [[gtm.zone]]. Steered names must lie in one.

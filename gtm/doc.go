@@ -3,8 +3,9 @@
 //
 // A question takes this way:
 //
-//	packet -> parseQuery (wire.go) -> Resolve (resolve.go) -> pack (message.go) -> packet
-//	                                     |
+//	packet -> parseQuery (wire.go, options.go) -> cookie (cookie.go) -> rate limit (rrl.go)
+//	       -> Resolve (resolve.go) -> pack (message.go) -> packet
+//	             |
 //	          zone (zone.go) finds the node; a steered node asks
 //	          order (topology.go): which datacenters, in which order, for this client
 //	          decide (steer.go):   which members, from the health snapshot
@@ -17,13 +18,20 @@
 //   - A, AAAA and SRV of one steered name come from one decision: the SRV records of the best
 //     priority are exactly the members that A and AAAA answer.
 //   - decide, order and everything of steering are free of DNS library types: only zone.go,
-//     zonefile.go, overlay.go, records.go, resolve.go and message.go know them.
+//     zonefile.go and what reads master files (masterrecord.go, masterhead.go, rdata.go),
+//     overlay.go, records.go, answer.go, resolve.go and message.go know them.
+//   - A zone file is read in bounded time and memory: its text, its records, $GENERATE and
+//     $INCLUDE all have limits, and $INCLUDE stays in the folder of the file.
 //   - A Table never changes. SetTable swaps it whole; a configuration that does not compile is
 //     never swapped in.
 //
 // Failure rules:
 //   - No table yet: SERVFAIL. A name outside of all zones: REFUSED. A packet that is no message:
 //     FORMERR, or silence where an answer could start a loop (a response, less than a header).
+//   - A network that asks too much over UDP without a valid cookie gets silence, and for every
+//     slip-th query a short answer that leads a real client to TCP or to a cookie. Nobody is
+//     turned away for the lack of a cookie before that.
+//   - An answer that does not fit loses its courtesies in ADDITIONAL, then everything but OPT.
 //   - All members of a name are down: what the name's all_down says, and the reason says so.
 //   - A steered name lies over the zone file: records of the steered types at that name are
 //     hidden by it. A CNAME or DNAME there, or a delegation above it, is refused by Compile.

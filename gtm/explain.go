@@ -35,6 +35,13 @@ func (a Answer) Lines() []string {
 			out = append(out, name+strings.ReplaceAll(rr.String(), "\t", " "))
 		}
 	}
+	for _, e := range a.Extended {
+		what := dns.ExtendedErrorCodeToString[e.Code]
+		if e.Text != "" {
+			what += ": " + e.Text
+		}
+		out = append(out, fmt.Sprintf("extended:    %d %s", e.Code, what))
+	}
 	section("answer:      ", a.Answer)
 	section("authority:   ", a.Ns)
 	section("additional:  ", a.Extra)

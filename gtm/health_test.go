@@ -42,7 +42,7 @@ func TestDeadMemberIsNotHandedOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, addr := startServer(t, Options{Snapshot: engine.Snapshot}, table, nil)
+	_, addr := startServer(t, Options{Snapshot: engine.Snapshot}, table)
 
 	all := []string{"127.0.3.1", "127.0.3.2", "127.0.3.3"}
 	first := map[string]bool{}

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	queries     *prometheus.CounterVec
 	truncated   prometheus.Counter
+	limited     *prometheus.CounterVec
 	ignored     prometheus.Counter
 	ioErrors    *prometheus.CounterVec
 	connections prometheus.Gauge
@@ -31,6 +32,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "switchpoint_gtm_ignored_packets_total",
 			Help: "Packets left without an answer: responses, and less than a header.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_gtm_rate_limited_total",
+			Help: "DNS queries above the response rate limit, by what they got: drop (nothing), tc or badcookie.",
+		}, []string{"answer"}),
 		ioErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchpoint_gtm_socket_errors_total",
 			Help: "Failed socket operations, by operation.",
@@ -47,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.queries, m.truncated, m.ignored, m.ioErrors, m.connections, m.rejected} {
+	for _, c := range []prometheus.Collector{m.queries, m.truncated, m.limited, m.ignored, m.ioErrors, m.connections, m.rejected} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register gtm metrics: %w", err)
 		}
@@ -57,8 +62,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // count takes one packet's outcome.
 func (m *metrics) count(transport string, answered bool, o outcome) {
+	if o.limited != "" {
+		m.limited.WithLabelValues(o.limited).Inc()
+	}
 	if !answered {
-		m.ignored.Inc()
+		if o.limited == "" {
+			m.ignored.Inc()
+		}
 		return
 	}
 	m.queries.WithLabelValues(transport, o.name, o.datacenter, rcodeText(o.rcode)).Inc()

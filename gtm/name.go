@@ -143,6 +143,15 @@ func (n wireName) under(zone wireName) bool {
 	}
 }
 
+// labels counts the labels, without that of the root.
+func (n wireName) labels() int {
+	count := 0
+	for ; n != rootName; n = n.parent() {
+		count++
+	}
+	return count
+}
+
 // isWildcard says whether the first label is "*" (RFC 4592).
 func (n wireName) isWildcard() bool { return strings.HasPrefix(string(n), "\x01*") }
 

@@ -25,6 +25,7 @@ type overlay struct {
 	ref      func(healthcheck.Key) healthcheck.Ref
 	problems problem.List
 	hosts    []hostUse
+	store    zoneStore
 }
 
 // hostUse is a member host to be looked at once all names are laid.
@@ -98,7 +99,7 @@ func (o *overlay) node(path, owner string, hidden ...uint16) *node {
 			"%s lies below a delegation or a DNAME of the zone %s", owner, z.origin)
 		return nil
 	}
-	n := z.ensure(name)
+	n := z.ensure(name, &o.store)
 	for _, typ := range []uint16{typeCNAME, typeDNAME} {
 		if n.get(typ) != nil {
 			o.problems.Addf(path, "remove that record from the zone file",
@@ -131,7 +132,7 @@ func (o *overlay) host(u hostUse, given map[wireName]bool) {
 	if z == nil || z.elsewhere(u.host) {
 		return
 	}
-	n := z.ensure(u.host)
+	n := z.ensure(u.host, &o.store)
 	switch {
 	case n.get(typeCNAME) != nil:
 		o.problems.Addf(u.path, "name the host that the alias points at",
@@ -149,7 +150,7 @@ func (o *overlay) host(u hostUse, given map[wireName]bool) {
 		return
 	}
 	given[u.host] = true
-	n.add(addressRecord(u.host.String(), u.addr, u.ttl))
+	n.add(addressRecord(u.host.String(), u.addr, u.ttl), &o.store)
 }
 
 func hasAddress(n *node, addr netip.Addr) bool {

@@ -64,6 +64,25 @@ func serviceRecords(owner string, svc *service, d decision, draw uint64) (answer
 	return answer, extra
 }
 
+// chaosRecord is the TXT record that says something of the server itself: TTL 0, since a
+// resolver must not keep it for the next server at this address.
+func chaosRecord(owner, text string) dns.RR {
+	return &dns.TXT{Hdr: dns.RR_Header{Name: owner, Rrtype: typeTXT, Class: classCH}, Txt: []string{text}}
+}
+
+// shuffled puts records into an order that draw chooses, each order equally likely (Fisher and
+// Yates), so that clients that take the first one spread over all. Zero keeps the order. After
+// some twenty records the draw is used up and the rest stays.
+func shuffled(rrs []dns.RR, draw uint64) []dns.RR {
+	for i := len(rrs) - 1; i > 0; i-- {
+		n := uint64(i + 1)
+		j := i - int(draw%n)
+		draw /= n
+		rrs[i], rrs[j] = rrs[j], rrs[i]
+	}
+	return rrs
+}
+
 // owned gives records with another owner name: that of the question, in the client's own case,
 // or the name that a wildcard stands in for. The records of the zone are never changed.
 func owned(rrs []dns.RR, owner string) []dns.RR {

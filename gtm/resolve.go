@@ -24,19 +24,6 @@ type Question struct {
 	Draw   uint64 // uniform random bits, from the caller: Resolve has no randomness of its own
 }
 
-// Answer is a DNS answer with its reason.
-type Answer struct {
-	Rcode         int
-	Authoritative bool
-	Answer        []dns.RR
-	Ns            []dns.RR
-	Extra         []dns.RR
-	// ExtraNeeded says that the answer is useless without Extra (the glue of a referral, RFC
-	// 9471), so that it is truncated rather than sent without.
-	ExtraNeeded bool
-	Reason      Reason
-}
-
 // Resolve answers a question: pure, with its reason (design section 3). A nil table is a
 // server that has no configuration yet: SERVFAIL.
 func Resolve(t *Table, snap *healthcheck.Snapshot, q Question) Answer {
@@ -48,16 +35,13 @@ func resolve(t *Table, status func(healthcheck.Ref) healthcheck.Status, q Questi
 	r := resolution{table: t, status: status, q: q}
 	r.ans.Reason.Client = q.Client
 	if t == nil {
-		return r.end(rcodeServFail, "the server has no configuration yet")
-	}
-	if q.Class != 0 && q.Class != classIN {
-		return r.end(rcodeRefused, "only the class IN is served")
+		return r.fail(rcodeServFail, edeNotReady, "the server has no configuration yet")
 	}
 	switch q.Type {
 	case dns.TypeAXFR, dns.TypeIXFR:
-		return r.end(rcodeRefused, "zone transfers are refused")
+		return r.fail(rcodeRefused, edeProhibited, "zone transfers are refused")
 	case dns.TypeMAILA, dns.TypeMAILB:
-		return r.end(rcodeNotImp, "the type is obsolete")
+		return r.fail(rcodeNotImp, edeNotSupported, "the type is obsolete")
 	case dns.TypeNone, typeOPT, dns.TypeTSIG, dns.TypeTKEY:
 		return r.end(rcodeFormErr, "the type cannot be asked for")
 	}
@@ -65,7 +49,14 @@ func resolve(t *Table, status func(healthcheck.Ref) healthcheck.Status, q Questi
 	if err != nil {
 		return r.end(rcodeFormErr, fmt.Sprintf("the name %q %v", q.Name, err))
 	}
-	r.follow(name, q.Name)
+	switch q.Class {
+	case 0, classIN:
+		r.follow(name, q.Name)
+	case classCH:
+		r.chaos(name)
+	default:
+		r.fail(rcodeRefused, edeNotAuthoritative, "only the class IN is served")
+	}
 	return r.ans
 }
 
@@ -84,6 +75,39 @@ func (r *resolution) end(rcode int, what string) Answer {
 	return r.ans
 }
 
+// fail is end with an extended error.
+func (r *resolution) fail(rcode int, code uint16, what string) Answer {
+	r.extend(code, "")
+	return r.end(rcode, what)
+}
+
+func (r *resolution) extend(code uint16, text string) {
+	r.ans.Extended = append(r.ans.Extended, ExtendedError{code, text})
+}
+
+// chaos says who this server is (RFC 4892), as far as the configuration shows it.
+func (r *resolution) chaos(name wireName) {
+	var text string
+	switch name {
+	case "\x02id\x06server\x00", "\x08hostname\x04bind\x00":
+		text = r.table.settings().nsid
+	case "\x07version\x04bind\x00", "\x07version\x06server\x00":
+		text = r.table.settings().version
+	default:
+		r.fail(rcodeRefused, edeNotAuthoritative, "class CH has only the names of the server itself")
+		return
+	}
+	if text == "" {
+		r.fail(rcodeRefused, edeProhibited, "the configuration hides this")
+		return
+	}
+	r.ans.Authoritative = true
+	if r.q.Type == typeTXT || r.q.Type == typeANY {
+		r.ans.Answer = append(r.ans.Answer, chaosRecord(r.q.Name, text))
+	}
+	r.end(rcodeNoError, "the server itself")
+}
+
 // follow answers a name, and where that is an alias the name that it points at: within our
 // zones, at most maxHops times, never twice the same name. Where the chain leaves our zones or
 // goes in a circle, the records so far are the answer.
@@ -93,7 +117,7 @@ func (r *resolution) follow(name wireName, owner string) {
 		z := r.table.zoneFor(name, r.q.Type)
 		switch {
 		case z == nil && hop == 0:
-			r.end(rcodeRefused, "the name lies in none of the zones")
+			r.fail(rcodeRefused, edeNotAuthoritative, "the name lies in none of the zones")
 			return
 		case z == nil:
 			r.end(rcodeNoError, "the alias leaves our zones")
@@ -101,6 +125,9 @@ func (r *resolution) follow(name wireName, owner string) {
 		case visited[name]:
 			r.end(rcodeNoError, "the aliases go in a circle")
 			return
+		}
+		if hop == 0 {
+			r.ans.Version = ZoneVersion{Known: true, Labels: uint8(z.origin.labels()), Serial: z.soa.Serial}
 		}
 		visited[name] = true
 		r.ans.Reason.Zone = z.origin.String()
@@ -200,7 +227,7 @@ func (r *resolution) node(z *zone, n *node, owner string, m match) {
 			r.negative(z, rcodeNoError, "the name exists, but has no records of this type")
 			return
 		}
-		r.ans.Answer = append(r.ans.Answer, owned(rrs, owner)...)
+		r.ans.Answer = append(r.ans.Answer, shuffled(owned(rrs, owner), r.q.Draw)...)
 		r.ans.Extra = r.targets(rrs)
 		r.end(rcodeNoError, what)
 	}
@@ -222,6 +249,12 @@ func (r *resolution) any(z *zone, n *node, owner string) {
 func (r *resolution) steer(z *zone, s *steered, what string, records func(decision) (answer, extra []dns.RR)) {
 	p, d := r.decide(s)
 	r.ans.Reason.steering(r.table, s, r.q.Client, p, d)
+	switch {
+	case d.policy != "":
+		r.extend(edeOther, "all members are down, policy "+d.policy)
+	case r.table.settings().synthesized:
+		r.extend(edeSynthesized, "")
+	}
 	if d.policy == allDownServFail {
 		r.ans.Answer, r.ans.Authoritative = nil, false
 		r.end(rcodeServFail, "all members are down and the policy is SERVFAIL")
@@ -284,20 +317,28 @@ func (r *resolution) addresses(name wireName, owner string) []dns.RR {
 }
 
 // referral points at the servers of a delegated zone, with the addresses that the zone has of
-// them.
+// them: first those within the delegated zone, which nobody can find elsewhere, then those of
+// siblings, which are a courtesy (RFC 9471 section 3).
 func (r *resolution) referral(z *zone, n *node, cut wireName) {
 	ns := n.get(typeNS)
 	r.ans.Ns = append(r.ans.Ns, ns...)
+	var siblings []dns.RR
 	for _, rr := range ns {
 		name, err := parseName(rr.(*dns.NS).Ns)
 		if err != nil || !name.under(z.origin) {
 			continue
 		}
-		if glue := z.nodes[name]; glue != nil {
+		glue := z.nodes[name]
+		switch {
+		case glue == nil:
+		case name.under(cut):
 			r.ans.Extra = append(append(r.ans.Extra, glue.get(typeA)...), glue.get(typeAAAA)...)
-			r.ans.ExtraNeeded = len(r.ans.Extra) > 0
+		default:
+			siblings = append(append(siblings, glue.get(typeA)...), glue.get(typeAAAA)...)
 		}
 	}
+	r.ans.ExtraNeeded = len(r.ans.Extra)
+	r.ans.Extra = append(r.ans.Extra, siblings...)
 	r.end(rcodeNoError, "delegated to other servers at "+cut.String())
 }
 

@@ -38,14 +38,19 @@ type Server struct {
 	metrics  *metrics
 	udp      []*net.UDPConn
 	tcp      []*net.TCPListener
-	limits   tcpLimits
+	started  time.Time
+	secrets  []cookieSecret // one, made at the start, for tables without their own
+	limiter  *limiter
 	conns    connTable
 }
 
 // New binds the sockets, so that a port in use is known before anything runs. They answer
 // nothing until Run, and SERVFAIL until SetTable. Run closes them, also with an ended context.
 func New(o Options) (*Server, error) {
-	s := &Server{snapshot: o.Snapshot, log: o.Log, limits: defaultTCPLimits()}
+	s := &Server{
+		snapshot: o.Snapshot, log: o.Log,
+		started: time.Now(), secrets: []cookieSecret{newCookieSecret()}, limiter: newLimiter(),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -124,8 +129,10 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn) error {
 
 // answer loads table and snapshot once and responds.
 func (s *Server) answer(pkt []byte, client netip.Addr, transport string, buf []byte) []byte {
+	now := time.Now()
 	wire, out := respond(s.table.Load(), s.snapshot(), request{
-		packet: pkt, client: client.Unmap(), tcp: transport == "tcp", draw: rand.Uint64(),
+		packet: pkt, client: client.Unmap().WithZone(""), tcp: transport == "tcp", draw: rand.Uint64(),
+		now: uint32(now.Unix()), uptime: now.Sub(s.started), secrets: s.secrets, limiter: s.limiter,
 	}, buf)
 	s.metrics.count(transport, wire != nil, out)
 	return wire

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// startServer runs a server on 127.0.0.1 until the test ends. change may adjust it before.
-func startServer(t testing.TB, o Options, table *Table, change func(*Server)) (*Server, string) {
+// startServer runs a server on 127.0.0.1 until the test ends.
+func startServer(t testing.TB, o Options, table *Table) (*Server, string) {
 	t.Helper()
 	if o.Listen == nil {
 		o.Listen = []string{"127.0.0.1:0"}
@@ -30,9 +30,6 @@ func startServer(t testing.TB, o Options, table *Table, change func(*Server)) (*
 	}
 	if table != nil {
 		s.SetTable(table)
-	}
-	if change != nil {
-		change(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -69,7 +66,7 @@ func ask(t testing.TB, network, addr, name string, typ uint16) *dns.Msg {
 }
 
 func TestServerUDPAndTCP(t *testing.T) {
-	s, addr := startServer(t, Options{}, nil, nil)
+	s, addr := startServer(t, Options{}, nil)
 	for _, network := range []string{"udp", "tcp"} {
 		if m := ask(t, network, addr, "cb.company.com.", dns.TypeA); m.Rcode != dns.RcodeServerFailure {
 			t.Errorf("%s before SetTable: %s", network, dns.RcodeToString[m.Rcode])
@@ -89,7 +86,7 @@ func TestServerUDPAndTCP(t *testing.T) {
 }
 
 func TestServerIPv6(t *testing.T) {
-	_, addr := startServer(t, Options{Listen: []string{"[::1]:0"}}, demoTable(t), nil)
+	_, addr := startServer(t, Options{Listen: []string{"[::1]:0"}}, demoTable(t))
 	for _, network := range []string{"udp", "tcp"} {
 		if m := ask(t, network, addr, "cb.company.com.", dns.TypeA); len(m.Answer) != 1 {
 			t.Errorf("%s: %v", network, m)
@@ -103,7 +100,7 @@ func TestDig(t *testing.T) {
 	if err != nil {
 		t.Fatalf("dig is needed (Debian package bind9-dnsutils): %v", err)
 	}
-	_, addr := startServer(t, Options{}, demoTable(t), nil)
+	_, addr := startServer(t, Options{}, demoTable(t))
 	port := netip.MustParseAddrPort(addr).Port()
 	f := func(want []string, args ...string) {
 		t.Helper()
@@ -149,38 +146,6 @@ func dial(t testing.TB, addr string) net.Conn {
 	return c
 }
 
-// TestPipelining: 50 queries in one write get 50 answers, and so does one query that comes
-// octet by octet (RFC 7766 section 6.2.1.1 and 8).
-func TestPipelining(t *testing.T) {
-	_, addr := startServer(t, Options{}, demoTable(t), nil)
-	c := dial(t, addr)
-	var all []byte
-	for id := range 50 {
-		q := new(dns.Msg).SetQuestion("cb.company.com.", dns.TypeA)
-		q.Id = uint16(id)
-		pkt := pack(t, q)
-		all = append(append(all, byte(len(pkt)>>8), byte(len(pkt))), pkt...)
-	}
-	if _, err := c.Write(all); err != nil {
-		t.Fatal(err)
-	}
-	conn := dns.Conn{Conn: c}
-	for id := range 50 {
-		m, err := conn.ReadMsg()
-		if err != nil || m.Id != uint16(id) || len(m.Answer) != 1 {
-			t.Fatalf("answer %d: %v, %v", id, m, err)
-		}
-	}
-	for i := range all[:len(all)/50] {
-		if _, err := c.Write(all[i : i+1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if m, err := conn.ReadMsg(); err != nil || m.Id != 0 {
-		t.Fatalf("octet by octet: %v, %v", m, err)
-	}
-}
-
 // wantClosed fails unless the server has closed the connection, or does so within its deadline.
 func wantClosed(t *testing.T, what string, c net.Conn) {
 	t.Helper()
@@ -190,28 +155,10 @@ func wantClosed(t *testing.T, what string, c net.Conn) {
 	}
 }
 
-// TestTCPIdle: an idle connection is closed, and so is one that stops within a query or that
-// sends something else.
-func TestTCPIdle(t *testing.T) {
-	_, addr := startServer(t, Options{}, demoTable(t), func(s *Server) { s.limits.idle = 200 * time.Millisecond })
-	idle, half, response := dial(t, addr), dial(t, addr), dial(t, addr)
-	if _, err := half.Write([]byte{0, 30, 1, 2, 3}); err != nil {
-		t.Fatal(err)
-	}
-	m := new(dns.Msg).SetQuestion("cb.company.com.", dns.TypeA)
-	m.Response = true
-	if err := (&dns.Conn{Conn: response}).WriteMsg(m); err != nil {
-		t.Fatal(err)
-	}
-	wantClosed(t, "a response instead of a query", response)
-	wantClosed(t, "idle", idle)
-	wantClosed(t, "half a query", half)
-}
-
 // TestTCPLimits: above the limit of one client a new connection is closed at once; the others
 // go on, and a closed one makes room.
 func TestTCPLimits(t *testing.T) {
-	s, addr := startServer(t, Options{}, demoTable(t), func(s *Server) { s.limits.perClient = 3 })
+	s, addr := startServer(t, Options{}, limitedTable(t, TCP{PerClient: 3}))
 	answered := func(c net.Conn) error {
 		conn := &dns.Conn{Conn: c}
 		if err := conn.WriteMsg(new(dns.Msg).SetQuestion("cb.company.com.", dns.TypeA)); err != nil {
@@ -243,7 +190,7 @@ func TestTCPLimits(t *testing.T) {
 
 // TestJunk: after junk of every length, over both transports, the server answers as before.
 func TestJunk(t *testing.T) {
-	_, addr := startServer(t, Options{}, demoTable(t), func(s *Server) { s.limits.idle = 200 * time.Millisecond })
+	_, addr := startServer(t, Options{}, limitedTable(t, TCP{Idle: 200 * time.Millisecond}))
 	udp, err := net.Dial("udp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -271,7 +218,7 @@ func TestJunk(t *testing.T) {
 
 // TestReloadUnderQueries swaps tables while clients ask: every answer is whole.
 func TestReloadUnderQueries(t *testing.T) {
-	s, addr := startServer(t, Options{}, demoTable(t), nil)
+	s, addr := startServer(t, Options{}, demoTable(t))
 	var g errgroup.Group
 	for _, network := range []string{"udp", "tcp"} {
 		g.Go(func() error {
@@ -318,7 +265,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	s, addr := startServer(t, Options{Metrics: reg}, demoTable(t), nil)
+	s, addr := startServer(t, Options{Metrics: reg}, demoTable(t))
 	ask(t, "udp", addr, "cb.company.com.", dns.TypeA)
 	ask(t, "tcp", addr, "cb.company.com.", dns.TypeA)
 	ask(t, "udp", addr, "random1.company.com.", dns.TypeA)
@@ -336,6 +283,7 @@ switchpoint_gtm_queries_total{datacenter="us",name="cb.company.com.",rcode="NOER
 		t.Error(err)
 	}
 	s.metrics.ioErrors.WithLabelValues("udp_read")
+	s.metrics.limited.WithLabelValues(limitedTC)
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v, %v", problems, err)
@@ -346,7 +294,7 @@ switchpoint_gtm_queries_total{datacenter="us",name="cb.company.com.",rcode="NOER
 }
 
 func TestAddrHasOnePortForBoth(t *testing.T) {
-	s, _ := startServer(t, Options{Listen: []string{"127.0.0.1:0", "127.0.0.2:0"}}, nil, nil)
+	s, _ := startServer(t, Options{Listen: []string{"127.0.0.1:0", "127.0.0.2:0"}}, nil)
 	var tcp []netip.AddrPort
 	for _, l := range s.tcp {
 		tcp = append(tcp, l.Addr().(*net.TCPAddr).AddrPort())
@@ -354,4 +302,16 @@ func TestAddrHasOnePortForBoth(t *testing.T) {
 	if got := s.Addr(); len(got) != 2 || !slices.Equal(got, tcp) {
 		t.Errorf("UDP %v, TCP %v", got, tcp)
 	}
+}
+
+// limitedTable is demoTable with other limits of connections.
+func limitedTable(t testing.TB, limits TCP) *Table {
+	t.Helper()
+	cfg := goodConfig()
+	cfg.TCP = limits
+	table, err := Compile(cfg, anyRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
 }

@@ -11,10 +11,12 @@ import (
 	"switchpoint/internal/problem"
 )
 
-// Table is a compiled Config: zones, steered names and topology. It is immutable.
+// Table is a compiled Config: zones, steered names, topology and protocol settings. It is
+// immutable.
 type Table struct {
 	zones       map[wireName]*zone
 	topology    *topology
+	protocol    *protocol
 	datacenters []string // in the order of the configuration
 }
 
@@ -56,10 +58,14 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{zones: make(map[wireName]*zone, len(cfg.Zones)), topology: topology, datacenters: cfg.Datacenters}
 	var problems problem.List
+	protocol, err := compileProtocol(cfg)
+	problems.Under("", err)
+	t := &Table{
+		zones: make(map[wireName]*zone, len(cfg.Zones)), topology: topology, protocol: protocol, datacenters: cfg.Datacenters,
+	}
 	for i, z := range cfg.Zones {
-		if err := t.addZone(z); err != nil {
+		if err := t.addZone(z, max(cfg.Serial, 1)); err != nil {
 			problems.Addf(fmt.Sprintf("zone[%d].file", i), zoneCure(err), "%v", err)
 		}
 	}
@@ -89,7 +95,7 @@ func zoneCure(err error) string {
 }
 
 // addZone makes one zone, from its file or from its name servers.
-func (t *Table) addZone(cfg Zone) error {
+func (t *Table) addZone(cfg Zone, serial uint32) error {
 	origin, err := parseName(cfg.Origin)
 	if err != nil {
 		return fmt.Errorf("origin %q %w", cfg.Origin, err)
@@ -98,7 +104,7 @@ func (t *Table) addZone(cfg Zone) error {
 		if len(cfg.NS) == 0 {
 			return errors.New("neither a file nor name servers")
 		}
-		t.zones[origin] = synthZone(origin, cfg.NS)
+		t.zones[origin] = synthZone(origin, cfg.NS, serial)
 		return nil
 	}
 	z, err := readZoneFile(origin, cfg.File)

@@ -20,9 +20,8 @@ type tcpLimits struct {
 	write     time.Duration // for the client to take an answer
 }
 
-func defaultTCPLimits() tcpLimits {
-	return tcpLimits{total: 1000, perClient: 100, idle: 10 * time.Second, write: 5 * time.Second}
-}
+// writeTimeout is not configured: a client that asks and does not read is broken.
+const writeTimeout = 5 * time.Second
 
 // connTable is the open connections; the mutex guards both maps.
 type connTable struct {
@@ -82,7 +81,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 			continue
 		}
 		client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if !s.conns.add(c, client, s.limits) {
+		if !s.conns.add(c, client, s.table.Load().settings().tcp) {
 			s.metrics.rejected.Inc()
 			c.Close()
 			continue
@@ -104,7 +103,8 @@ func (s *Server) serveConn(c net.Conn, client netip.Addr) {
 	r, w := bufio.NewReaderSize(c, 4096), bufio.NewWriterSize(c, 4096)
 	var pkt, buf []byte
 	for {
-		if c.SetReadDeadline(time.Now().Add(s.limits.idle)) != nil {
+		limits := s.table.Load().settings().tcp // as of now: a reload changes open connections too
+		if c.SetReadDeadline(time.Now().Add(limits.idle)) != nil {
 			return
 		}
 		var err error
@@ -115,7 +115,7 @@ func (s *Server) serveConn(c net.Conn, client netip.Addr) {
 			buf = make([]byte, maxMessage)
 		}
 		wire := s.answer(pkt, client, "tcp", buf)
-		if wire == nil || c.SetWriteDeadline(time.Now().Add(s.limits.write)) != nil {
+		if wire == nil || c.SetWriteDeadline(time.Now().Add(limits.write)) != nil {
 			return
 		}
 		if writeFrame(w, wire) != nil {

@@ -56,6 +56,7 @@ func (c Config) WithDefaults() Config {
 		names[i] = n
 	}
 	c.Names = names
+	c.protocolDefaults()
 	return c
 }
 
@@ -91,6 +92,7 @@ func (c Config) Validate() error {
 		v.name(i)
 	}
 	v.topology()
+	v.protocol()
 	if len(c.Datacenters) > maxDatacenters {
 		v.problems.Addf("", "use fewer", "there are %d datacenters, at most %d are possible", len(c.Datacenters), maxDatacenters)
 	}

@@ -13,19 +13,22 @@ const (
 
 	opcodeQuery = 0
 
-	rcodeNoError  = 0
-	rcodeFormErr  = 1
-	rcodeServFail = 2
-	rcodeNXDomain = 3
-	rcodeNotImp   = 4
-	rcodeRefused  = 5
-	rcodeBadVers  = 16
+	rcodeNoError   = 0
+	rcodeFormErr   = 1
+	rcodeServFail  = 2
+	rcodeNXDomain  = 3
+	rcodeNotImp    = 4
+	rcodeRefused   = 5
+	rcodeBadVers   = 16
+	rcodeBadCookie = 23
 
 	classIN = 1
+	classCH = 3
 
 	typeA     = 1
 	typeNS    = 2
 	typeCNAME = 5
+	typeTXT   = 16
 	typeAAAA  = 28
 	typeSRV   = 33
 	typeDNAME = 39
@@ -59,6 +62,7 @@ type query struct {
 	size    uint16 // the client's payload size, at least 512
 	version uint8
 	do      bool
+	options options
 }
 
 var (
@@ -67,8 +71,9 @@ var (
 )
 
 // parseQuery reads a packet. On errFormat the query holds what was read before the fault, so
-// that the FORMERR can carry id, opcode and, when it was whole, the question. errNotAQuery
-// means silence: answering a response may start a loop between two servers.
+// that the FORMERR can carry id, opcode and, when they were whole, question and OPT. Without an
+// error there is one question, or none at all (RFC 7873 section 5.4 has a use for that).
+// errNotAQuery means silence: answering a response may start a loop between two servers.
 func parseQuery(pkt []byte) (query, error) {
 	var q query
 	if len(pkt) < headerSize {
@@ -80,24 +85,33 @@ func parseQuery(pkt []byte) (query, error) {
 		return q, errNotAQuery
 	}
 	q.opcode = uint8(q.flags >> 11 & 0xf)
-	if q.opcode != opcodeQuery {
-		return q, nil // sections of other opcodes have other meanings; the answer is NOTIMP anyway
-	}
-	if binary.BigEndian.Uint16(pkt[4:]) != 1 { // QDCOUNT, RFC 9619
+	if !q.readSections(pkt) && q.opcode == opcodeQuery {
 		return q, errFormat
 	}
-	off, ok := q.readQuestion(pkt)
-	if !ok {
-		return q, errFormat
+	return q, nil // sections of other opcodes have other meanings; the answer is NOTIMP anyway
+}
+
+// readSections reads what follows the header. Octets after the last record are ignored, as
+// BIND, NSD and PowerDNS do.
+func (q *query) readSections(pkt []byte) (ok bool) {
+	off := headerSize
+	switch binary.BigEndian.Uint16(pkt[4:]) { // QDCOUNT, at most 1: RFC 9619
+	case 0:
+	case 1:
+		if off, ok = q.readQuestion(pkt); !ok {
+			return false
+		}
+	default:
+		return false
 	}
 	inBody := int(binary.BigEndian.Uint16(pkt[6:])) + int(binary.BigEndian.Uint16(pkt[8:]))
 	extra := int(binary.BigEndian.Uint16(pkt[10:]))
 	for i := range inBody + extra {
 		if off, ok = q.readRecord(pkt, off, i >= inBody); !ok {
-			return q, errFormat
+			return false
 		}
 	}
-	return q, nil // octets after the last record are ignored, as BIND, NSD and PowerDNS do
+	return true
 }
 
 // readQuestion reads the question. A compression pointer in it could point only to the header
@@ -153,13 +167,14 @@ func (q *query) readRecord(pkt []byte, off int, additional bool) (next int, ok b
 	if typ != typeOPT {
 		return end, true
 	}
-	if !additional || q.edns || pkt[start] != 0 || !wholeOptions(pkt[off+10:end]) {
+	if !additional || q.edns || pkt[start] != 0 {
 		return 0, false
 	}
 	q.edns = true
 	q.size = max(class, plainSize)
 	q.version = uint8(ttl >> 16)
 	q.do = ttl&(1<<15) != 0
+	q.options = readOptions(pkt[off+10 : end])
 	return end, true
 }
 
@@ -179,19 +194,4 @@ func skipName(pkt []byte, off int) (next int, ok bool) {
 		off += 1 + l
 	}
 	return 0, false
-}
-
-// wholeOptions says whether the data of an OPT record is a row of whole options.
-func wholeOptions(data []byte) bool {
-	for len(data) > 0 {
-		if len(data) < 4 {
-			return false
-		}
-		n := 4 + int(binary.BigEndian.Uint16(data[2:]))
-		if n > len(data) {
-			return false
-		}
-		data = data[n:]
-	}
-	return true
 }

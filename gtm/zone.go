@@ -92,21 +92,28 @@ func (z *zone) elsewhere(name wireName) bool {
 
 // ensure returns the node of a name and makes it, and the empty non-terminals above it, where
 // they do not exist. Only compiling calls it.
-func (z *zone) ensure(name wireName) *node {
+func (z *zone) ensure(name wireName, store *zoneStore) *node {
 	if n := z.nodes[name]; n != nil {
 		return n
 	}
-	n := &node{}
+	n := store.nodes.next()
 	z.nodes[name] = n
-	parent := z.ensure(name.parent())
+	parent := z.ensure(name.parent(), store)
 	if name.isWildcard() {
 		parent.wild = n
 	}
 	return n
 }
 
+// zoneStore is where the parts of zones come from while they are made.
+type zoneStore struct {
+	nodes   blocks[node]
+	sets    blocks[rrset]
+	records blocks[dns.RR]
+}
+
 // add puts a record into its set.
-func (n *node) add(rr dns.RR) {
+func (n *node) add(rr dns.RR, store *zoneStore) {
 	typ := rr.Header().Rrtype
 	for i := range n.sets {
 		if n.sets[i].typ == typ {
@@ -114,7 +121,12 @@ func (n *node) add(rr dns.RR) {
 			return
 		}
 	}
-	n.sets = append(n.sets, rrset{typ, []dns.RR{rr}})
+	one := store.records.one()
+	one[0] = rr
+	if n.sets == nil {
+		n.sets = store.sets.one()[:0]
+	}
+	n.sets = append(n.sets, rrset{typ, one})
 }
 
 // drop removes the records of the given types.
@@ -145,11 +157,10 @@ func newZone(origin wireName) *zone {
 	return &zone{origin: origin, apex: apex, nodes: map[wireName]*node{origin: apex}}
 }
 
-// Values of a synthesised zone. The SOA serial never changes: health is not zone data, and
-// nobody may transfer the zone. The negative TTL stays short because a steered name may be
+// Values of a synthesised zone. Its SOA serial follows the configuration and never health, which
+// is not zone data. The negative TTL stays short because a steered name may be
 // added at any reload.
 const (
-	synthSerial  = 1
 	synthTTL     = 3600
 	synthRefresh = 3600
 	synthRetry   = 600
@@ -158,8 +169,8 @@ const (
 )
 
 // synthZone makes the zone of a [[gtm.zone]] without a file: SOA and NS from the server names.
-func synthZone(origin wireName, ns []string) *zone {
-	z := newZone(origin)
+func synthZone(origin wireName, ns []string, serial uint32) *zone {
+	z, store := newZone(origin), &zoneStore{}
 	header := func(typ uint16) dns.RR_Header {
 		return dns.RR_Header{Name: origin.String(), Rrtype: typ, Class: classIN, Ttl: synthTTL}
 	}
@@ -168,13 +179,13 @@ func synthZone(origin wireName, ns []string) *zone {
 		mbox = "hostmaster."
 	}
 	soa := &dns.SOA{
-		Hdr: header(dns.TypeSOA), Ns: dns.Fqdn(ns[0]), Mbox: mbox, Serial: synthSerial,
+		Hdr: header(dns.TypeSOA), Ns: dns.Fqdn(ns[0]), Mbox: mbox, Serial: serial,
 		Refresh: synthRefresh, Retry: synthRetry, Expire: synthExpire, Minttl: synthMinimum,
 	}
-	z.apex.add(soa)
+	z.apex.add(soa, store)
 	z.soa = negativeSOA(soa)
 	for _, host := range ns {
-		z.apex.add(&dns.NS{Hdr: header(typeNS), Ns: dns.Fqdn(host)})
+		z.apex.add(&dns.NS{Hdr: header(typeNS), Ns: dns.Fqdn(host)}, store)
 	}
 	return z
 }

@@ -1,12 +1,15 @@
 package gtm
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 const zoneHead = "$TTL 300\n@ SOA ns h 1 3600 600 604800 60\n@ NS ns\n"
@@ -97,19 +100,32 @@ func TestZoneFileSets(t *testing.T) {
 	}
 }
 
+// FuzzZoneFile: no master file, with one that it may include, crashes the reader or makes it
+// take more memory than a bound; faults say where; and every name of a zone answers.
 func FuzzZoneFile(f *testing.F) {
-	f.Add(zoneHead + "www A 192.0.2.1\n*.w CNAME www\nd DNAME w\nsub NS ns.sub\nns.sub AAAA ::1\n")
-	f.Add(zoneHead + "$GENERATE 1-9 h$ A 192.0.2.$\n")
-	f.Add(zoneHead + "x TYPE65400 \\# 4 0A000001\ny HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1\n")
-	f.Add(zoneHead + "$ORIGIN \\.\\255.company.com.\n@ TXT ( \"a\n\" b\n)\n")
-	f.Add("@ 1 SOA . . 0 0 0 0 0\n@ 1 NS .\n* NS *\n*.* A 1.1.1.1")
-	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 1<<14 || strings.Count(strings.ToUpper(text), "$GENERATE") > 1 {
-			return // one such line makes 65,536 records; a hundred would only cost time
+	f.Add(zoneHead+"www A 192.0.2.1\n*.w CNAME www\nd DNAME w\nsub NS ns.sub\nns.sub AAAA ::1\n", "")
+	f.Add(zoneHead+"$GENERATE 1-9 h$ A 192.0.2.$\n$GENERATE 0-200/50 ${5,4,x}.y 60 TXT \"a$$\" ${0,7,n}\n", "")
+	f.Add(zoneHead+"$GENERATE 0-65535 h$ CNAME ${1,20,N}.x\n", "")
+	f.Add(zoneHead+"x TYPE65400 \\# 4 0A000001\ny HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1\nz TYPE1 \\# 4 (0A 00\n0001)\n", "")
+	f.Add(zoneHead+"q CLASS1 TYPE16 \\# 3 026162\nr APL\ns LOC 42 21 54 N 71 06 18 W -24m 30m\n", "")
+	f.Add(zoneHead+"$ORIGIN \\.\\255.company.com.\n@ TXT ( \"a\"\n b ; c\n)\n", "")
+	f.Add(zoneHead+"$INCLUDE part.inc\n$INCLUDE part.inc sub\n\tTXT x\n", "a 5 IN A 192.0.2.1\n IN 6 AAAA ::1\n$TTL 7\n")
+	f.Add(zoneHead+"$INCLUDE part.inc\n", "$INCLUDE part.inc\n")
+	f.Add(zoneHead+"$INCLUDE ../part.inc\n$INCLUDE .\n", "")
+	f.Add("$INCLUDE .\n", "")
+	f.Add("@ 1 SOA . . 0 0 0 0 0\n@ 1 NS .\n* NS *\n*.* A 1.1.1.1", "")
+	f.Fuzz(func(t *testing.T, text, include string) {
+		const budget, memory = 1 << 17, 256 << 20
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		z, err := parseZoneWithin(budget, company, strings.NewReader(text), "f.zone", fstest.MapFS{"part.inc": {Data: []byte(include)}})
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > memory {
+			t.Errorf("reading %d octets took %d", len(text)+len(include), took)
 		}
-		z, err := parseZone("\x07company\x03com\x00", strings.NewReader(text), "f.zone", nil)
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "f.zone:") {
+			var at *faultAt
+			if !errors.As(err, &at) || at.line < 1 || at.file == "" {
 				t.Errorf("the error %q does not say where", err)
 			}
 			return

@@ -7,36 +7,60 @@ import (
 	"time"
 )
 
-// BenchmarkProbeHTTPFresh is one whole http probe on a fresh connection over loopback.
-func BenchmarkProbeHTTPFresh(b *testing.B) {
+// benchTarget is the raw target of the probe benchmarks: it answers every request on a connection.
+func benchTarget(b *testing.B) string {
+	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	b.Cleanup(func() { _ = l.Close() })
 	go func() {
-		buf := make([]byte, 4096)
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = c.Read(buf)
-			_, _ = c.Write([]byte(alive + "\r\nCB_IS_OKAY"))
-			_ = c.Close()
+			go func() {
+				defer c.Close()
+				buf := make([]byte, 4096)
+				for {
+					if _, err := c.Read(buf); err != nil {
+						return
+					}
+					_, _ = c.Write([]byte(alive + "\r\nCB_IS_OKAY"))
+				}
+			}()
 		}
 	}()
+	return l.Addr().String()
+}
+
+func benchProbe(b *testing.B, every int) {
+	addr := benchTarget(b)
 	table, err := Compile(Config{Monitors: []Monitor{{Name: "m", Kind: "http"}}})
 	if err != nil {
 		b.Fatal(err)
 	}
+	l := &lines{by: make(map[lineKey]*line), max: 10}
+	l.every.Store(int64(every))
+	defer l.end()
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), linesKey{}, l))
+	defer cancel()
 	b.ReportAllocs()
 	for b.Loop() {
-		if r := table.monitors["m"].probe(context.Background(), l.Addr().String()); r.State != Up {
+		if r := table.monitors["m"].probe(ctx, addr); r.State != Up {
 			b.Fatal(r.Reason)
 		}
 	}
 }
+
+// BenchmarkProbeFresh is one whole http probe on a new connection over loopback, with the target's
+// work in the same process.
+func BenchmarkProbeFresh(b *testing.B) { benchProbe(b, 1) }
+
+// BenchmarkProbeKept is the same on a connection that stays open.
+func BenchmarkProbeKept(b *testing.B) { benchProbe(b, 1<<40) }
 
 // BenchmarkEngineTurn is what the engine adds to one probe: wheel, crew, judging, publishing.
 func BenchmarkEngineTurn(b *testing.B) {

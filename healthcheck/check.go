@@ -24,6 +24,7 @@ type check struct {
 	wanted time.Duration // when a table or a room wanted it last
 	mon    *monitor
 	mets   *monitorMetrics
+	host   *host
 
 	place      place
 	next, prev *check // in the wheel
@@ -31,19 +32,36 @@ type check struct {
 	due, base  time.Duration
 	restart    bool // the definition changed while a probe ran: its result does not count
 
+	// The facts. What each of them means for the state, effective says.
 	j      judged
-	status Status
-	last   Result
+	last   Result    // the newest result, also one that did not count
+	at     time.Time // of the newest result that did
+	ttfb   time.Duration
+	load   Load
+	speed  *latency     // of a monitor with a latency limit
+	before *stateOnDisk // from before a restart, until the first result
+	held   bool         // manual resume
+	eject  *ejection
+	force  *Override
+	parent *check
+	kids   []*check // that depend on it
+
+	status Status // the effective one
+	past   past
 	owed   bool // the first round waits for its result
 	dirty  bool // status is newer than the published snapshot
 }
 
-// reset makes c a check of which nothing is known.
+// reset makes c a check of which nothing is known but what an operator said.
 func (c *check) reset(why string) {
 	c.j = judged{reason: why}
 	c.status = Status{Reason: why, Load: noLoad}
-	c.last = Result{}
+	c.last, c.at = Result{}, time.Time{}
+	c.ttfb, c.load = 0, noLoad
+	c.speed, c.before, c.held, c.eject = nil, nil, false, nil
 }
+
+func (c *check) name() string { return c.key.Address + "/" + c.key.Monitor }
 
 // urgency is how soon a new status has to be published.
 type urgency uint8
@@ -54,33 +72,31 @@ const (
 	atOnce                  // the state moved
 )
 
-// take judges a result and says how much the status changed by it.
-func (c *check) take(res Result) (from State, u urgency) {
-	from = c.j.state
-	c.j = judge(c.mon.rule, c.j, res, res.At)
+// see remembers a result as the newest one, whether it counts or not.
+func (c *check) see(res Result) {
 	if bytes.Equal(res.FirstBytes, c.last.FirstBytes) {
 		res.FirstBytes = c.last.FirstBytes // most answers are equal: keep one copy of them
 	}
 	c.last = res
-	next := Status{
-		State: c.j.state, Reason: c.j.reason, Since: c.j.since,
-		At: res.At, TTFB: c.status.TTFB, Load: c.status.Load,
-	}
+}
+
+// take judges a result that counts. The fact that it changes is j; settle does the rest.
+func (c *check) take(res Result) {
+	was := c.j.state
+	c.j = judge(c.mon.rule, c.j, res, res.At)
+	c.at, c.before = res.At, nil
 	switch {
-	case next.State == Down:
-		next.TTFB, next.Load = 0, noLoad
+	case c.j.state == Down:
+		c.ttfb, c.load = 0, noLoad
 	case res.State != Down:
-		next.TTFB, next.Load = res.TTFB, res.Load
+		c.ttfb, c.load = res.TTFB, res.Load
 	}
-	was := c.status
-	c.status = next
-	switch {
-	case was.State != next.State || was.Load.Mode != next.Load.Mode:
-		u = atOnce
-	case was.Load != next.Load || was.Reason != next.Reason:
-		u = promptly
+	if res.State == Down {
+		c.past.failed(c.last)
 	}
-	return from, u
+	if c.mon.def.ManualResume && c.j.state == Down && was != Down && was != Unknown {
+		c.held = true
+	}
 }
 
 // CheckStatus is what the admin API shows of one check.
@@ -88,6 +104,8 @@ type CheckStatus struct {
 	Key    Key
 	Ref    Ref
 	Status Status
+	// Judged is what the probes alone say.
+	Judged State
 	// Last is the newest result; its At is zero when there is none yet.
 	Last Result
 	// Fails and Successes are the lengths of the newest unbroken run, up to fall and rise.

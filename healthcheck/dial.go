@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// dialer opens the connections of all probes of a table. It is the place where connections
-// are opened, so that sharing them changes nothing in the probes.
+// dialer opens the connections of all probes of a table.
 type dialer struct {
 	resolver *net.Resolver
 	net      net.Dialer
@@ -29,10 +28,12 @@ func newDialer(s Settings) *dialer {
 	return d
 }
 
-// wire is one connection of one probe. Close must be called.
+// wire is one connection, of one probe or of several one after the other. Close must be called.
 type wire struct {
 	net.Conn
 	release func() bool
+	uses    int       // probes that it carried
+	expiry  time.Time // of the certificate that the target showed on it
 }
 
 // Close ends the connection and its watch over the context.
@@ -52,7 +53,7 @@ func (d *dialer) dial(ctx context.Context, address string, r *Result) *wire {
 	addrs := []string{host}
 	if _, err := netip.ParseAddr(host); err != nil {
 		start := time.Now()
-		addrs, err = d.resolver.LookupHost(ctx, host)
+		addrs, err = d.lookup(ctx, host)
 		r.Resolve = time.Since(start)
 		if err != nil {
 			r.failResolve(ctx, host, err)
@@ -78,6 +79,16 @@ func (d *dialer) dial(ctx context.Context, address string, r *Result) *wire {
 		_ = conn.SetDeadline(time.Unix(1, 0)) // wakes every wait; a closed connection has none
 	})
 	return &wire{Conn: conn, release: release}
+}
+
+// lookup waits for the resolver at most until the deadline of ctx, which need not end by itself.
+func (d *dialer) lookup(ctx context.Context, host string) ([]string, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end)
+		defer cancel()
+	}
+	return d.resolver.LookupHost(ctx, host)
 }
 
 // connect tries the addresses in order and gives each an equal share of the time that is left.

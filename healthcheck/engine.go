@@ -16,6 +16,9 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	// StateDir is an existing directory in which overrides and the last known states outlive a
+	// restart. Without it they are in memory only.
+	StateDir string
 }
 
 // Engine probes the checks of its table and publishes what it judges. Its methods may be used
@@ -28,8 +31,14 @@ type Engine struct {
 	ready chan struct{}
 	kick  chan struct{} // wakes the loop when something is due before it planned to wake
 
+	lines    *lines
+	passive  passive
+	stateDir string
+	store    sync.Mutex // one writer of the state directory; taken before mu
+
 	mu       sync.Mutex
 	checks   map[Key]*check
+	byRef    []*check
 	refs     refs
 	gen      uint64 // tables set so far
 	monitors map[string]*monitor
@@ -38,8 +47,20 @@ type Engine struct {
 	first    firstRound
 	wheel    wheel
 	crew     crew
+	hosts    hosts
+	over     overrun
+	subs     map[*Subscription]struct{}
 	wake     time.Duration // when the loop plans to wake
 	started  bool
+
+	forced      overrides
+	open        map[string]string // the open maintenance window by monitor
+	openAgain   time.Time         // when to look at the windows again; zero: there are none
+	before      map[Key]*stateOnDisk
+	ejected     map[*check]struct{} // with an ejection, also one in its trial
+	sharedSince map[string]time.Duration
+	groups      map[string]groupAt
+	late        []transition // to be logged when mu is free
 }
 
 // New makes an engine without a table. Nothing is probed before Run.
@@ -48,15 +69,27 @@ func New(o Options) *Engine {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		log:    o.Log,
-		start:  time.Now(),
-		ready:  make(chan struct{}),
-		kick:   make(chan struct{}, 1),
-		checks: make(map[Key]*check),
+		log:      o.Log,
+		start:    time.Now(),
+		ready:    make(chan struct{}),
+		kick:     make(chan struct{}, 1),
+		lines:    &lines{by: make(map[lineKey]*line)},
+		stateDir: o.StateDir,
+		checks:   make(map[Key]*check),
+		hosts:    hosts{by: make(map[string]*host)},
+		subs:     make(map[*Subscription]struct{}),
+		open:     make(map[string]string),
+		before:   make(map[Key]*stateOnDisk),
+		ejected:  make(map[*check]struct{}),
+
+		sharedSince: make(map[string]time.Duration),
+		groups:      make(map[string]groupAt),
 	}
+	e.passive.tell = make(chan Ref, 1024)
 	e.snap.Store(&Snapshot{})
 	e.crew.more.L = &e.mu
 	e.mets = newMetrics(o.Metrics, e)
+	e.recall()
 	return e
 }
 
@@ -80,11 +113,35 @@ func (e *Engine) Ref(k Key) Ref {
 func (e *Engine) want(k Key) *check {
 	c := e.checks[k]
 	if c == nil {
-		c = &check{key: k, hash: k.hash(), ref: e.refs.take()}
-		c.reset(notYet)
-		e.checks[k] = c
+		c = e.make(k)
 	}
 	c.gen, c.wanted = e.gen, time.Since(e.start)
+	return c
+}
+
+func (e *Engine) make(k Key) *check {
+	c := &check{key: k, hash: k.hash(), ref: e.refs.take()}
+	c.reset(notYet)
+	c.force = e.forced.of(k)
+	if was := e.before[k]; was != nil {
+		c.held = was.Held
+		if was.State != Unknown {
+			c.before = was
+		}
+		delete(e.before, k)
+	}
+	e.checks[k] = c
+	for int(c.ref) >= len(e.byRef) {
+		e.byRef = append(e.byRef, nil)
+	}
+	e.byRef[c.ref] = c
+	e.hosts.join(c)
+	if c.force != nil || c.before != nil || c.held {
+		e.settle(c, time.Now())
+		if c.status.Source == FromRestart {
+			c.status.Since = c.before.Since
+		}
+	}
 	return c
 }
 
@@ -92,22 +149,24 @@ func (e *Engine) want(k Key) *check {
 // keep their state, counters and phase; under a changed definition they keep the state and
 // are judged anew from it; new ones are probed promptly; the others are no longer probed.
 func (e *Engine) SetTable(t *Table) {
+	e.lines.configure(t.settings, t.checks)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.gen++
 	now := time.Since(e.start)
-	old := e.monitors
+	changed := changedMonitors(e.monitors, t.monitors)
 	e.monitors, e.settings = t.monitors, t.settings
-	e.crew.max = inFlightLimit(t.settings)
+	e.crew.max, e.hosts.max = inFlightLimit(t.settings), max(1, t.settings.MaxPerHost)
 	e.mets.keep(t.monitors)
 	for _, k := range t.checks {
-		e.adopt(e.want(k), t.monitors[k.Monitor], old[k.Monitor], now)
+		e.adopt(e.want(k), t.monitors[k.Monitor], changed[k.Monitor], now)
 	}
 	for _, c := range e.checks {
 		if c.gen != e.gen {
 			e.drop(c, now)
 		}
 	}
+	e.relate(t.checks)
 	if e.gen == 1 {
 		e.first.expect(e.checks, e.gen)
 	}
@@ -115,11 +174,43 @@ func (e *Engine) SetTable(t *Table) {
 	e.wakeBefore(now)
 }
 
+// changedMonitors names the monitors of next that were defined otherwise before.
+func changedMonitors(old, next map[string]*monitor) map[string]bool {
+	changed := make(map[string]bool)
+	for name, m := range next {
+		if was := old[name]; was != nil && !sameMonitor(m.def, was.def) {
+			changed[name] = true
+		}
+	}
+	return changed
+}
+
+// relate links the checks with those that they depend on, and looks at the maintenance windows
+// of the new table.
+func (e *Engine) relate(keys []Key) {
+	for _, c := range e.checks {
+		c.parent, c.kids = nil, nil
+	}
+	for _, k := range keys {
+		c := e.checks[k]
+		if parent, has := c.mon.def.parent(k.Address); has {
+			c.parent = e.checks[parent]
+			c.parent.kids = append(c.parent.kids, c)
+		}
+	}
+	wall := time.Now()
+	clear(e.open)
+	e.openWindows(wall)
+	for _, k := range keys {
+		e.settle(e.checks[k], wall)
+	}
+}
+
 // adopt puts c under the monitor m and lets it be probed.
-func (e *Engine) adopt(c *check, m, before *monitor, now time.Duration) {
+func (e *Engine) adopt(c *check, m *monitor, changed bool, now time.Duration) {
 	fresh := c.mon == nil
-	changed := !fresh && !sameMonitor(m.def, before.def)
 	c.mon, c.mets = m, e.mets.of(c.key.Monitor)
+	e.passive.grow(c.ref).want(m.def.Judging)
 	if !fresh && !changed {
 		return
 	}
@@ -128,9 +219,10 @@ func (e *Engine) adopt(c *check, m, before *monitor, now time.Duration) {
 			c.reset(notYet)
 			e.pub.mark(c, atOnce)
 		}
-		c.mets.count(Unknown, +1)
+		c.mets.count(c.status.State, +1)
 	}
-	c.j.fails, c.j.oks = 0, 0
+	c.j.fails, c.j.oks, c.j.window, c.speed = 0, 0, 0, nil
+	c.held = c.held && m.def.ManualResume
 	switch c.place {
 	case running:
 		c.restart = true
@@ -147,8 +239,11 @@ func (e *Engine) adopt(c *check, m, before *monitor, now time.Duration) {
 // tables, and a room may have compiled its next table but not set it yet.
 func (e *Engine) drop(c *check, now time.Duration) {
 	if c.mon != nil {
-		c.mets.count(c.j.state, -1)
+		c.mets.count(c.status.State, -1)
 		c.mon, c.mets, c.restart = nil, nil, true
+		c.eject = nil
+		delete(e.ejected, c)
+		e.passive.cell(c.ref).clear()
 		e.first.done(c)
 	}
 	if c.place == waiting {
@@ -159,6 +254,8 @@ func (e *Engine) drop(c *check, now time.Duration) {
 		c.reset(notYet)
 		e.pub.mark(c, atOnce)
 		e.refs.give(c.ref)
+		e.byRef[c.ref] = nil
+		e.hosts.leave(c)
 		delete(e.checks, c.key)
 	}
 }
@@ -172,7 +269,7 @@ func (e *Engine) List() []CheckStatus {
 			continue
 		}
 		out = append(out, CheckStatus{
-			Key: c.key, Ref: c.ref, Status: c.status, Last: c.last,
+			Key: c.key, Ref: c.ref, Status: c.status, Judged: c.j.state, Last: c.last,
 			Fails: c.j.fails, Successes: c.j.oks,
 		})
 	}
@@ -191,12 +288,16 @@ func (e *Engine) Run(ctx context.Context) error {
 		return errStarted
 	}
 	e.started = true
-	e.crew.begin(ctx, e.probe)
+	e.crew.begin(context.WithValue(ctx, linesKey{}, e.lines), e.probe)
 	e.mu.Unlock()
+	var saver sync.WaitGroup
+	saver.Go(func() { e.saveStates(ctx) })
 	e.loop(ctx)
 	e.mu.Lock()
 	e.crew.end()
 	e.mu.Unlock()
 	e.crew.wait.Wait()
+	e.lines.end()
+	saver.Wait()
 	return nil
 }

@@ -102,6 +102,14 @@ func TestEngineFollowsATarget(t *testing.T) {
 	if s := e.Snapshot().Get(ref); s.Reason != "connection closed before the first byte" || s.Load != noLoad || s.TTFB != 0 {
 		t.Errorf("down: %+v", s)
 	}
+	for _, ev := range e.History(Key{addr, "is_alive"}) { // each tells which probe, what bytes, which timings
+		switch {
+		case ev.At.IsZero() || ev.Reason == "" || ev.Total <= 0:
+			t.Errorf("an event without its probe: %+v", ev)
+		case ev.Kind == Moved && ev.To == Overloaded && (ev.Status != 503 || ev.TTFB <= 0 || len(ev.FirstBytes) == 0):
+			t.Errorf("a change without what the probe saw: %+v", ev)
+		}
+	}
 	want := []string{
 		`unknown>up: 200, the body contains "CB_IS_OKAY"`,
 		"up>overloaded: 503: the target says that it is overloaded",
@@ -133,7 +141,10 @@ switchpoint_health_checks{monitor="is_alive",state="up"} 0
 # HELP switchpoint_health_transitions_total Changes of a check's state, by monitor and new state.
 # TYPE switchpoint_health_transitions_total counter
 switchpoint_health_transitions_total{monitor="is_alive",to="down"} 1
+switchpoint_health_transitions_total{monitor="is_alive",to="draining"} 0
+switchpoint_health_transitions_total{monitor="is_alive",to="maintenance"} 0
 switchpoint_health_transitions_total{monitor="is_alive",to="overloaded"} 1
+switchpoint_health_transitions_total{monitor="is_alive",to="unknown"} 0
 switchpoint_health_transitions_total{monitor="is_alive",to="up"} 2
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "switchpoint_health_checks", "switchpoint_health_transitions_total"); err != nil {

@@ -22,3 +22,11 @@ func inFlight(configured int, descriptors uint64) int {
 	}
 	return int(min(max(descriptors/4, minInFlight), maxInFlight))
 }
+
+// keptLimit is how many connections may stay open between probes: half of the descriptors.
+func keptLimit(descriptors uint64) int {
+	if descriptors == 0 {
+		return unknownInFlight
+	}
+	return int(descriptors / 2)
+}

@@ -20,6 +20,9 @@ func (e *Engine) loop(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-e.kick:
+		case r := <-e.passive.tell:
+			e.heard(r)
+			continue
 		}
 		timer.Reset(e.turn())
 	}
@@ -28,18 +31,21 @@ func (e *Engine) loop(ctx context.Context) {
 // turn does all that is due and says how long nothing will be.
 func (e *Engine) turn() time.Duration {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := time.Since(e.start)
+	now, wall := time.Since(e.start), time.Now()
+	if e.wake > 0 {
+		e.over.note(now, now-e.wake)
+	}
 	e.wheel.advance(now, func(c *check) {
 		c.place = queued
-		e.crew.give(c)
+		if e.hosts.admit(c) {
+			e.crew.give(c)
+		}
 	})
+	wake := e.turnFacts(now, wall)
 	if e.pub.due(now) {
 		e.publish(now)
 	}
 	e.endFirstRound(now)
-
-	wake := now + farAway
 	if at, ok := e.wheel.next(); ok {
 		wake = min(wake, at)
 	}
@@ -49,8 +55,42 @@ func (e *Engine) turn() time.Duration {
 	if at, ok := e.first.deadline(); ok {
 		wake = min(wake, at)
 	}
+	if e.mets.inFlight.Load() > 0 {
+		wake = min(wake, now+lagWatch)
+	}
 	e.wake = wake
+	late := e.late
+	e.late = nil
+	e.mu.Unlock()
+	for _, t := range late {
+		e.logTransition(t)
+	}
 	return max(0, wake-now)
+}
+
+// turnFacts does what changes states by time alone, and says when the next of that is due.
+func (e *Engine) turnFacts(now time.Duration, wall time.Time) time.Duration {
+	wake := now + farAway
+	if at, ok := e.endEjections(now, wall); ok {
+		wake = min(wake, at)
+	}
+	if at, ok := e.expireOverrides(wall); ok {
+		wake = min(wake, now+at.Sub(wall))
+	}
+	if !e.openAgain.IsZero() {
+		if !wall.Before(e.openAgain) {
+			e.openWindows(wall)
+		}
+		wake = min(wake, now+e.openAgain.Sub(wall))
+	}
+	over, next := e.over.ended(now)
+	switch {
+	case over:
+		e.log.Warn("health probes run on time again", "late_for", (now - e.over.begun).Round(time.Second), "not_counted", e.over.count)
+	case next > 0:
+		wake = min(wake, next)
+	}
+	return wake
 }
 
 // wakeBefore makes sure that the loop looks again at the latest at the given time.
@@ -78,6 +118,7 @@ func (e *Engine) probe(ctx context.Context, c *check) {
 	m, mets, due := c.mon, c.mets, c.due
 	if m == nil { // dropped while it was queued
 		c.place = idle
+		e.endTurn(c)
 		e.mu.Unlock()
 		return
 	}
@@ -98,11 +139,21 @@ func (e *Engine) probe(ctx context.Context, c *check) {
 	}
 }
 
-// transition is a change of state, as it is logged.
+// endTurn lets the next check of the same host be probed. e.mu is held.
+func (e *Engine) endTurn(c *check) {
+	if next := e.hosts.done(c); next != nil {
+		e.crew.give(next)
+	}
+}
+
+// transition is a change of the effective state, as it is logged.
 type transition struct {
 	key      Key
 	from, to State
+	source   Source
 	held     time.Duration // how long from was the state; 0 when it was unknown
+	kids     int           // checks that depend on it and are not logged themselves
+	reason   string
 	res      Result
 }
 
@@ -111,6 +162,7 @@ func (e *Engine) finish(c *check, res Result) (transition, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Since(e.start)
+	e.endTurn(c)
 	switch {
 	case c.mon == nil:
 		c.place = idle
@@ -120,29 +172,59 @@ func (e *Engine) finish(c *check, res Result) (transition, bool) {
 		e.await(c, firstDue(now, c.hash, c.mon.def.Interval))
 		return transition{}, false
 	}
-	interval := c.mon.def.Interval
-	c.base = nextBase(now, c.base, c.hash, interval)
-	e.await(c, c.base+jitter(interval))
-
-	since := c.j.since
-	from, u := c.take(res)
-	t := transition{key: c.key, from: from, to: c.j.state, res: res}
-	if !since.IsZero() {
-		t.held = res.At.Sub(since)
+	counts := e.weigh(c, &res, now)
+	c.see(res)
+	if !counts {
+		e.again(c, now, !res.TimedOut)
+		return transition{}, false
 	}
-	changed := t.from != t.to
-	if changed {
-		c.mets.moved(t.from, t.to)
-	}
-	e.pub.mark(c, u)
-	if e.pub.due(now) {
-		e.publish(now)
-	} else if at, ok := e.pub.planned(); ok {
-		e.wakeBefore(at)
-	}
+	c.take(res)
+	e.again(c, now, false)
+	t, changed := e.settle(c, res.At)
+	e.publishIfDue(now)
 	e.first.done(c)
 	e.endFirstRound(now)
 	return t, changed
+}
+
+// again plans the next turn of c. A probe that was put off comes soon, the others at their phase.
+func (e *Engine) again(c *check, now time.Duration, soon bool) {
+	interval := pace(c.mon.def, c.j)
+	if soon {
+		e.await(c, now+jitter(jitterShare*min(interval, time.Second)))
+		return
+	}
+	c.base = nextBase(now, c.base, c.hash, interval)
+	e.await(c, c.base+jitter(interval))
+}
+
+// weigh says whether a result counts, and turns a success that is too slow into a failure.
+func (e *Engine) weigh(c *check, res *Result, now time.Duration) bool {
+	m := c.mon
+	if res.TimedOut && !res.Excused {
+		if why := e.over.excuse(c.due, now, res.Total-m.def.Timeout, m.def.Timeout); why != "" {
+			res.Excused, res.Reason = true, why+res.Reason
+			if e.over.excused(now) {
+				e.log.Warn("health probes run late: their time-outs do not count as failures until they run on time again",
+					"address", c.key.Address, "monitor", c.key.Monitor, "reason", res.Reason)
+			}
+		}
+	}
+	if res.Excused {
+		e.mets.excused.Inc()
+		return false
+	}
+	if res.State == Up && m.pace.on() && e.over.between(c.due, now) < lagNoise {
+		if c.speed == nil {
+			c.speed = &latency{}
+		}
+		next, why := m.pace.judge(*c.speed, latencyOf(*res), res.At)
+		*c.speed = next
+		if why != "" {
+			res.State, res.Reason = Down, why
+		}
+	}
+	return true
 }
 
 func (e *Engine) logTransition(t transition) {
@@ -150,13 +232,18 @@ func (e *Engine) logTransition(t transition) {
 	if t.to != Up {
 		level = slog.LevelWarn
 	}
-	e.log.LogAttrs(context.Background(), level, "health changed",
+	attrs := []slog.Attr{
 		slog.String("address", t.key.Address),
 		slog.String("monitor", t.key.Monitor),
 		slog.String("from", t.from.String()),
 		slog.String("to", t.to.String()),
-		slog.String("reason", t.res.Reason),
+		slog.String("reason", t.reason),
+		slog.String("source", t.source.String()),
 		slog.Duration("held", t.held.Round(time.Millisecond)),
 		slog.Duration("probe", t.res.Total.Round(time.Microsecond)),
-	)
+	}
+	if t.kids > 0 {
+		attrs = append(attrs, slog.Int("dependents", t.kids))
+	}
+	e.log.LogAttrs(context.Background(), level, "health changed", attrs...)
 }

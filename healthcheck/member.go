@@ -50,7 +50,7 @@ func (s *Snapshot) fold(refs []Ref, state State) Status {
 	for _, ref := range refs {
 		c := s.Get(ref)
 		if c.State == state && !found {
-			out.Reason, out.Since, found = c.Reason, c.Since, true
+			out.Reason, out.Since, out.Source, found = c.Reason, c.Since, c.Source, true
 		}
 		if c.At.After(out.At) {
 			out.At = c.At

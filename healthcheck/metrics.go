@@ -15,6 +15,9 @@ type metrics struct {
 	seconds     *prometheus.HistogramVec
 	late        prometheus.Histogram
 	states      *prometheus.GaugeVec
+	ejections   *prometheus.CounterVec
+	shared      *prometheus.CounterVec
+	excused     prometheus.Counter
 	inFlight    atomic.Int64
 	by          map[string]*monitorMetrics // guarded by Engine.mu
 }
@@ -33,7 +36,7 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 		by: make(map[string]*monitorMetrics),
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchpoint_health_probes_total",
-			Help: "Probes that ended, by monitor and result (up, overloaded, down).",
+			Help: "Probes that ended, by monitor and result.",
 		}, []string{"monitor", "result"}),
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchpoint_health_transitions_total",
@@ -52,10 +55,27 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 			Help: "Checks of the table, by monitor and state.",
 		}, []string{"monitor", "state"}),
 	}
+	m.ejections = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "switchpoint_health_ejections_total",
+		Help: "Targets put down because their traffic fails, by monitor.",
+	}, []string{"monitor"})
+	m.shared = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "switchpoint_health_shared_failures_total",
+		Help: "Times that the traffic of so many targets failed that none was put down for it, by monitor.",
+	}, []string{"monitor"})
+	m.excused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "switchpoint_health_probes_excused_total",
+		Help: "Probes that did not count: timed out while this process ran late, or put off.",
+	})
 	if reg == nil {
 		return m
 	}
-	reg.MustRegister(m.probes, m.transitions, m.seconds, m.late, m.states,
+	e.lines.register(reg)
+	reg.MustRegister(m.probes, m.transitions, m.seconds, m.late, m.states, m.ejections, m.shared, m.excused,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "switchpoint_health_overrun",
+			Help: "1 while probes run late and their time-outs do not count.",
+		}, func() float64 { return e.overrunning() }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "switchpoint_health_probes_in_flight",
 			Help: "Probes under way.",
@@ -76,8 +96,6 @@ func (m *metrics) of(monitor string) *monitorMetrics {
 	mm := &monitorMetrics{seconds: m.seconds.WithLabelValues(monitor)}
 	for s := range Maintenance + 1 {
 		mm.states[s] = m.states.WithLabelValues(monitor, s.String())
-	}
-	for _, s := range []State{Up, Overloaded, Down} {
 		mm.transitions[s] = m.transitions.WithLabelValues(monitor, s.String())
 		mm.probes[s] = m.probes.WithLabelValues(monitor, s.String())
 	}
@@ -97,6 +115,8 @@ func (m *metrics) keep(monitors map[string]*monitor) {
 		m.transitions.DeletePartialMatch(label)
 		m.seconds.DeletePartialMatch(label)
 		m.states.DeletePartialMatch(label)
+		m.ejections.DeletePartialMatch(label)
+		m.shared.DeletePartialMatch(label)
 	}
 }
 

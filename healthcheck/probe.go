@@ -25,6 +25,22 @@ func newProber(m Monitor, d *dialer) (prober, error) {
 		ask, err = newHTTPS(m, d)
 	case "tcp":
 		ask, err = newTCP(m, d)
+	case "tls":
+		ask, err = newTLS(m, d)
+	case "icmp":
+		ask = newICMP(d)
+	case "dns":
+		ask, err = newDNS(m, d)
+	case "ldap":
+		ask, err = newLDAP(m, d)
+	case "postgres":
+		ask, err = newPostgres(m, d)
+	case "xmlrpc":
+		ask, err = newXMLRPC(m, d)
+	case "agent":
+		ask = newAgent(m, d)
+	case "exec":
+		ask = newExec(m)
 	default:
 		err = problem.Problem{Path: "kind", What: "the kind " + m.Kind + " does not exist"}
 	}
@@ -33,10 +49,10 @@ func newProber(m Monitor, d *dialer) (prober, error) {
 	}
 	return func(ctx context.Context, address string) Result {
 		start := time.Now()
-		ctx, cancel := context.WithDeadline(ctx, start.Add(m.Timeout))
+		ctx, cancel := within(ctx, m, start)
 		defer cancel()
 		r := Result{State: Down, Load: noLoad}
-		ask(ctx, address, &r)
+		ask(ctx, m.atPort(address), &r)
 		r.At = time.Now()
 		r.Total = r.At.Sub(start)
 		return r

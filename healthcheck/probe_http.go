@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,6 +15,8 @@ import (
 type web struct {
 	send    request
 	want    matcher
+	off     matcher // receive_disable
+	reverse bool
 	status  []int
 	okay    string     // what is good about a success
 	usual   string     // reason of a success with the first status, made once
@@ -26,6 +27,7 @@ type web struct {
 type scratch struct {
 	br  *bufio.Reader
 	res response
+	out []byte
 }
 
 func newWeb(m Monitor) (*web, error) {
@@ -37,8 +39,15 @@ func newWeb(m Monitor) (*web, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &web{send: send, want: want, status: m.Status, okay: "any body"}
-	if !want.any() {
+	off, err := newMatcher(m.ReceiveDisable)
+	if err != nil {
+		return nil, err
+	}
+	w := &web{send: send, want: want, off: off, reverse: m.Reverse, status: m.Status, okay: "any body"}
+	switch {
+	case m.Reverse:
+		w.okay = "the body does not contain " + want.name
+	case !want.any():
 		w.okay = "the body contains " + want.name
 	}
 	w.usual = strconv.Itoa(m.Status[0]) + ", " + w.okay
@@ -53,38 +62,84 @@ func newHTTP(m Monitor, d *dialer) (exchange, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, address string, r *Result) {
-		conn := d.dial(ctx, address, r)
-		if conn == nil {
-			return
-		}
-		defer conn.Close()
-		w.exchange(ctx, conn, address, r)
+		w.ask(ctx, lineKey{address: address}, r, func(*lines) *wire { return d.dial(ctx, address, r) })
 	}, nil
 }
 
-// exchange sends the request, reads the answer and judges it.
-func (w *web) exchange(ctx context.Context, conn net.Conn, address string, r *Result) {
+// ask makes the exchange on the connection that an earlier probe left open, or else on a new one
+// from open. When the target closed the kept one meanwhile, as servers do, that says nothing:
+// it is asked once more on a new one.
+func (w *web) ask(ctx context.Context, k lineKey, r *Result, open func(*lines) *wire) {
+	l := linesOf(ctx)
+	if conn := l.take(k); conn != nil {
+		end, _ := ctx.Deadline()
+		conn.SetDeadline(end) // a broken connection says so in the exchange
+		r.Kept, r.CertExpiry = true, conn.expiry
+		keep, stale := w.exchange(ctx, conn, k.address, l.on(), r)
+		switch {
+		case !stale:
+			l.kept.Add(1)
+			l.done(k, conn, keep)
+			return
+		case ctx.Err() != nil:
+			_ = conn.Close()
+			return
+		}
+		_ = conn.Close()
+		l.stale.Add(1)
+		*r = Result{State: Down, Load: noLoad}
+	}
+	conn := open(l)
+	if conn == nil {
+		return
+	}
+	if l != nil {
+		l.fresh.Add(1)
+	}
+	keep, _ := w.exchange(ctx, conn, k.address, l.on(), r)
+	l.done(k, conn, keep)
+}
+
+// exchange sends the request, reads the answer and judges it. keep says that the connection can
+// carry another exchange, stale that it ended before the target said anything on it.
+func (w *web) exchange(ctx context.Context, conn *wire, address string, reuse bool, r *Result) (keep, stale bool) {
 	s := w.scratch.Get().(*scratch)
 	defer w.scratch.Put(s)
-	s.br.Reset(conn)
+	s.br.Reset(conn.Conn)
 	s.res = response{body: s.res.body[:0], length: -1}
-	if _, err := conn.Write(w.send.bytes(address)); err != nil {
+	reuse = reuse && !w.send.single
+	s.out = w.send.appendTo(s.out[:0], address, reuse)
+	if _, err := conn.Write(s.out); err != nil {
 		r.fail(ctx, inSend, err)
-		return
+		return false, !timedOut(err)
 	}
 	sent := time.Now()
 	if _, err := s.br.Peek(1); err != nil {
 		r.fail(ctx, inFirstByte, err)
-		return
+		return false, !timedOut(err)
 	}
 	r.TTFB = time.Since(sent)
 	if err := s.res.readHead(s.br); err != nil {
 		r.keep(s.res.body)
 		r.fail(ctx, inHeader, err)
-		return
+		return false, false
 	}
 	r.Status, r.Load = s.res.status, s.res.load
 	w.decide(ctx, s, r)
+	return reuse && s.clean(w.send.head), false
+}
+
+// clean says that the connection has nothing left of the answer and stays open.
+func (s *scratch) clean(head bool) bool {
+	res := &s.res
+	if head || res.status == 204 || res.status == 304 {
+		res.ended = true
+	}
+	if !res.ended && len(res.body) == 0 && !res.chunks && res.length >= 0 && res.length <= int64(s.br.Buffered()) {
+		_, err := s.br.Discard(int(res.length)) // a body that decided nothing
+		res.ended = err == nil
+	}
+	return res.ended && !res.close && !res.old && s.br.Buffered() == 0
 }
 
 // decide judges by the status, and then by the body if the status leaves it open.
@@ -99,7 +154,7 @@ func (w *web) decide(ctx context.Context, s *scratch, r *Result) {
 		r.down("status " + strconv.Itoa(r.Status) + ", wanted " + statusList(w.status))
 		return
 	}
-	if w.want.any() {
+	if w.want.any() && w.off.any() {
 		s.peekBody(r)
 		w.up(r)
 		return
@@ -118,11 +173,16 @@ func (w *web) decide(ctx context.Context, s *scratch, r *Result) {
 		r.Reason = strconv.Itoa(r.Status) + " but " + r.Reason
 		return
 	}
-	if w.want.in(s.res.body) {
+	switch {
+	case !w.off.any() && w.off.in(s.res.body):
+		r.State, r.Reason = Draining, strconv.Itoa(r.Status)+", the body contains "+w.off.name+" (receive_disable)"
+	case w.reverse && w.want.in(s.res.body):
+		r.down(strconv.Itoa(r.Status) + " but the body contains " + w.want.name + ", which must not be there")
+	case w.reverse || w.want.in(s.res.body):
 		w.up(r)
-		return
+	default:
+		w.wrongBody(s, r)
 	}
-	w.wrongBody(s, r)
 }
 
 func (w *web) wrongBody(s *scratch, r *Result) {

@@ -22,18 +22,41 @@ func newHTTPS(m Monitor, d *dialer) (exchange, error) {
 	if err != nil {
 		return nil, err
 	}
+	verified := m.ServerName + "\x00" + m.CA
+	if m.NoVerify {
+		verified += "\x00anything"
+	}
 	return func(ctx context.Context, address string, r *Result) {
-		conn := d.dial(ctx, address, r)
-		if conn == nil {
-			return
-		}
-		defer conn.Close()
-		secure := handshake(ctx, conn, base, address, r)
-		if secure == nil {
-			return
-		}
-		w.exchange(ctx, secure, address, r)
+		k := lineKey{address: address, secure: verified}
+		w.ask(ctx, k, r, func(l *lines) *wire { return secureLine(ctx, d, base, l, k, r) })
 	}, nil
+}
+
+// secureLine opens a connection and speaks TLS on it; nil means that r says why not.
+func secureLine(ctx context.Context, d *dialer, cfg *tls.Config, l *lines, k lineKey, r *Result) *wire {
+	if !l.mayHandshake() {
+		r.Excused = true
+		r.down("put off: this second has no TLS handshake left (max_handshakes)")
+		return nil
+	}
+	conn := d.dial(ctx, k.address, r)
+	if conn == nil {
+		return nil
+	}
+	s := sessions{l, k}
+	if l != nil {
+		cfg = cfg.Clone()
+		cfg.ClientSessionCache = s
+	}
+	secure := handshake(ctx, conn, cfg, k.address, r)
+	if secure == nil {
+		_ = conn.Close()
+		return nil
+	}
+	if l != nil && !secure.ConnectionState().DidResume {
+		s.whole()
+	}
+	return &wire{Conn: secure, release: conn.release, expiry: r.CertExpiry}
 }
 
 // tlsConfig reads what m says of certificates. Its error is a problem.Problem.

@@ -52,6 +52,16 @@ func (e *Engine) publish(now time.Duration) {
 	}
 	e.pub.dirty = e.pub.dirty[:0]
 	e.pub.last = now
+	e.tellSubscribers()
+}
+
+// publishIfDue publishes, or makes sure that the loop does when it is due. e.mu is held.
+func (e *Engine) publishIfDue(now time.Duration) {
+	if e.pub.due(now) {
+		e.publish(now)
+	} else if at, ok := e.pub.planned(); ok {
+		e.wakeBefore(at)
+	}
 }
 
 // firstRound knows when the engine has something to say. It is guarded by Engine.mu.
@@ -66,7 +76,7 @@ type firstRound struct {
 func (f *firstRound) expect(checks map[Key]*check, gen uint64) {
 	f.known = true
 	for _, c := range checks {
-		if c.gen == gen {
+		if c.gen == gen && c.before == nil { // a persisted state serves meanwhile
 			c.owed = true
 			f.left++
 		}

@@ -11,8 +11,11 @@ import (
 // target.
 type request struct {
 	before []byte // up to where the Host line goes
+	middle []byte // up to where a Connection line goes
 	after  []byte // the rest, with the blank line and a body
 	host   bool   // a Host line is to be added
+	free   bool   // the send string leaves it to us whether the connection is kept
+	single bool   // the send string asks the target to close the connection
 	head   bool   // the method is HEAD: the answer has no body
 	name   string // value of the Host line when it is not the target's
 	port   string // default port of the scheme, left out of the Host line
@@ -39,39 +42,63 @@ func newRequest(m Monitor) (request, error) {
 	if len(first) == 2 {
 		lines[0] += " HTTP/1.1"
 		r.host = !hasHeader(lines[1:], "Host") && !hasHeader(extra, "Host")
-		if !hasHeader(lines[1:], "Connection") && !hasHeader(extra, "Connection") {
-			lines = append(lines, "Connection: close")
-		}
+		r.free = !hasHeader(lines[1:], "Connection") && !hasHeader(extra, "Connection")
 	}
-	lines = append(lines, extra...)
+	r.single = closes(lines[1:]) || closes(extra)
 	r.before = []byte(lines[0] + "\r\n")
-	if rest := lines[1:]; len(rest) > 0 {
-		r.after = []byte(strings.Join(rest, "\r\n") + "\r\n")
-	}
+	r.middle, r.after = joinLines(lines[1:]), joinLines(extra)
 	r.after = append(r.after, "\r\n"...)
 	r.after = append(r.after, body...)
 	return r, nil
 }
 
-// bytes is the request as it goes to address.
-func (r request) bytes(address string) []byte {
-	b := make([]byte, 0, len(r.before)+len(r.after)+len(address)+16)
+// joinLines ends each line as HTTP wants it.
+func joinLines(lines []string) (b []byte) {
+	for _, l := range lines {
+		b = append(append(b, l...), "\r\n"...)
+	}
+	return b
+}
+
+// closes says that one of the header lines asks for the end of the connection.
+func closes(lines []string) bool {
+	for _, l := range lines {
+		name, value, ok := strings.Cut(l, ":")
+		if ok && strings.EqualFold(name, "Connection") && strings.EqualFold(strings.TrimSpace(value), "close") {
+			return true
+		}
+	}
+	return false
+}
+
+// bytes is the request as it goes to address on a connection that ends with it.
+func (r *request) bytes(address string) []byte { return r.appendTo(nil, address, false) }
+
+// appendTo appends the request; keep says that the connection is to stay open.
+func (r *request) appendTo(b []byte, address string, keep bool) []byte {
 	b = append(b, r.before...)
 	if r.host {
 		b = append(b, "Host: "...)
 		b = append(b, r.hostValue(address)...)
 		b = append(b, "\r\n"...)
 	}
+	b = append(b, r.middle...)
+	if r.free && !keep {
+		b = append(b, "Connection: close\r\n"...)
+	}
 	return append(b, r.after...)
 }
 
-func (r request) hostValue(address string) string {
+func (r *request) hostValue(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return address
 	}
 	if r.name != "" {
 		host = r.name
+	}
+	if port != r.port && r.name == "" {
+		return address
 	}
 	switch {
 	case port != r.port:

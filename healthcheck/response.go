@@ -23,6 +23,8 @@ type response struct {
 	status int
 	body   []byte
 	whole  bool // the body ended before the limit
+	ended  bool // nothing of the answer is left on the connection
+	close  bool // the target ends the connection after the answer
 	load   Load
 	length int64 // Content-Length, -1 without one
 	chunks bool
@@ -42,7 +44,7 @@ func (r *response) readHead(br *bufio.Reader) error {
 		if err := r.readStatus(br); err != nil {
 			return err
 		}
-		r.load, r.length, r.chunks = noLoad, -1, false
+		r.load, r.length, r.chunks, r.close = noLoad, -1, false, false
 		if err := r.readHeaders(br); err != nil {
 			return err
 		}
@@ -86,32 +88,34 @@ func (r *response) readHeaders(br *bufio.Reader) error {
 		if !ok {
 			return errFault("not HTTP: a header line is " + show(line))
 		}
-		if err := r.header(name, string(bytes.TrimSpace(value))); err != nil {
+		if err := r.header(name, bytes.TrimSpace(value)); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *response) header(name []byte, value string) error {
+func (r *response) header(name, value []byte) error {
 	is := func(want string) bool { return len(name) == len(want) && strings.EqualFold(string(name), want) }
 	switch {
 	case is("Content-Length"):
-		n, err := strconv.ParseUint(value, 10, 63)
+		n, err := strconv.ParseUint(string(value), 10, 63)
 		if err != nil || r.length >= 0 && r.length != int64(n) {
-			return errFault("bad Content-Length " + show([]byte(value)))
+			return errFault("bad Content-Length " + show(value))
 		}
 		r.length = int64(n)
 	case is("Transfer-Encoding"):
-		if r.old || !strings.EqualFold(value, "chunked") { // RFC 9112 6.1: HTTP/1.0 has none
-			return errFault("the body has the transfer encoding " + show([]byte(value)) + ", which cannot be read here")
+		if r.old || !strings.EqualFold(string(value), "chunked") { // RFC 9112 6.1: HTTP/1.0 has none
+			return errFault("the body has the transfer encoding " + show(value) + ", which cannot be read here")
 		}
 		r.chunks = true
+	case is("Connection"):
+		r.close = r.close || bytes.Contains(bytes.ToLower(value), []byte("close"))
 	case is(isalive.HeaderMode):
-		r.load.Mode = isalive.CleanMode(value)
+		r.load.Mode = isalive.CleanMode(string(value))
 	case is(isalive.HeaderActive):
-		r.load.Active = isalive.Count(value)
+		r.load.Active = isalive.Count(string(value))
 	case is(isalive.HeaderCapacity):
-		r.load.Capacity = isalive.Count(value)
+		r.load.Capacity = isalive.Count(string(value))
 	}
 	return nil
 }
@@ -141,7 +145,7 @@ func (r *response) readBody(br *bufio.Reader) error {
 	r.body = r.body[:0]
 	switch {
 	case r.status == 204 || r.status == 304:
-		r.whole = true
+		r.whole, r.ended = true, true
 		return nil
 	case r.chunks:
 		return r.readChunks(br)
@@ -154,6 +158,7 @@ func (r *response) readBody(br *bufio.Reader) error {
 			return err
 		}
 		r.whole = r.length <= bodyLimit
+		r.ended = r.whole
 		return nil
 	}
 	err := r.fill(br, bodyLimit)
@@ -208,6 +213,10 @@ func (r *response) readChunks(br *bufio.Reader) error {
 		}
 		if size == 0 {
 			r.whole = true
+			if rest, err := br.Peek(min(2, br.Buffered())); err == nil && string(rest) == "\r\n" {
+				_, err = br.Discard(2) // without a trailer, as nearly always
+				r.ended = err == nil
+			}
 			return nil
 		}
 		want := min(int(size), bodyLimit-len(r.body))

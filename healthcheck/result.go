@@ -7,7 +7,7 @@ const firstBytes = 256
 
 // Result is what one probe saw. It is a fact: judging (rise/fall) comes after it.
 type Result struct {
-	// State is Up, Overloaded or Down, never anything else.
+	// State is Up, Overloaded or Down, or Draining or Maintenance when the target says so.
 	State State
 	// Reason says in words why, also for Up.
 	Reason string
@@ -33,6 +33,11 @@ type Result struct {
 	TimedOut bool
 	// Late is how long after its planned moment the probe started.
 	Late time.Duration
+	// Kept says that the probe used a connection that an earlier one had opened.
+	Kept bool
+	// Excused says that the probe counts as nothing: its time was over while this process ran
+	// late, or it was put off. Reason says which.
+	Excused bool
 }
 
 // down makes the result a failure.

@@ -22,6 +22,7 @@ const (
 	reasonNormal     = "the members that are up in mode normal serve, before those in other modes"
 	reasonOverloaded = "none is up: the overloaded ones serve, by spare capacity"
 	reasonUnknown    = "none is up or overloaded: those not yet known serve"
+	reasonEjected    = "no other is left: those serve that are down only because their traffic fails"
 	reasonNone       = "none can serve: all are down, draining or in maintenance"
 	reasonEmpty      = "there are no members"
 )
@@ -33,10 +34,13 @@ const (
 //	up, any other mode     in the order given (DC7: only without a normal one)
 //	overloaded             by spare capacity, largest first, unknown capacity last
 //	unknown                in the order given
+//	ejected                down only because the traffic fails (passive reports): when that holds
+//	                       for all of them the cause is one they share, such as the database, and
+//	                       leaving nobody would help nobody (HK4)
 //
-// Draining, maintenance and down never take new work.
+// Draining, maintenance and down otherwise never take new work.
 func Serving(dst []int, states []Status) ([]int, string) {
-	var up, normal, overloaded, unknown int
+	var up, normal, overloaded, unknown, ejected int
 	for i := range states {
 		switch states[i].State {
 		case Up:
@@ -48,6 +52,10 @@ func Serving(dst []int, states []Status) ([]int, string) {
 			overloaded++
 		case Unknown:
 			unknown++
+		case Down:
+			if states[i].Source == FromTraffic {
+				ejected++
+			}
 		}
 	}
 	switch {
@@ -67,6 +75,13 @@ func Serving(dst []int, states []Status) ([]int, string) {
 		return dst, reasonOverloaded
 	case unknown > 0:
 		return appendState(dst, states, Unknown), reasonUnknown
+	case ejected > 0:
+		for i := range states {
+			if states[i].State == Down && states[i].Source == FromTraffic {
+				dst = append(dst, i)
+			}
+		}
+		return dst, reasonEjected
 	case len(states) == 0:
 		return dst, reasonEmpty
 	}

@@ -42,6 +42,9 @@ type Load struct {
 	Capacity int
 	// Mode is the broker's mode (normal, hostcache, ...), empty when the target did not say.
 	Mode string
+	// Weight is how much of its usual share of work it asks for, in percent, as an agent says
+	// it; 0 when the target did not say.
+	Weight int
 }
 
 // NoLoad is the load of a target that says nothing of it.
@@ -59,6 +62,7 @@ func (l Load) Spare() int {
 // is safe and it never changes.
 type Status struct {
 	State  State
+	Source Source        // which of the facts decided State
 	Reason string        // why, in words a person reads: "connection refused", "200 but body was ..."
 	Since  time.Time     // when State was entered
 	At     time.Time     // when the newest probe behind it ended

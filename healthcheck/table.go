@@ -20,6 +20,8 @@ type Table struct {
 type monitor struct {
 	def   Monitor
 	rule  rule
+	pace  adaptive
+	times []window // maintenance
 	probe prober
 }
 
@@ -46,7 +48,7 @@ func Compile(cfg Config) (*Table, error) {
 	if err := l.Err(); err != nil {
 		return nil, err
 	}
-	t.checks = slices.Clone(cfg.Checks)
+	t.checks = withParents(cfg.Checks, t.monitors)
 	slices.SortFunc(t.checks, compareKeys)
 	t.checks = slices.Compact(t.checks)
 	return t, nil
@@ -57,7 +59,26 @@ func compileMonitor(def Monitor, dial *dialer) (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &monitor{def: def, rule: rule{fall: def.Fall, rise: def.Rise}, probe: probe}, nil
+	m := &monitor{def: def, rule: newRule(def), probe: probe}
+	if m.pace, err = newAdaptive(def.Judging); err != nil {
+		return nil, problem.Problem{Path: "adaptive_divergence", What: err.Error()}
+	}
+	if m.times, err = parseWindows(def.Maintenance); err != nil {
+		return nil, problem.Problem{Path: "maintenance", What: err.Error()}
+	}
+	return m, nil
+}
+
+// withParents adds the checks that others depend on: they are probed even when no room asks for
+// them. Validate has found that the chains end.
+func withParents(checks []Key, monitors map[string]*monitor) []Key {
+	out := slices.Clone(checks)
+	for i := 0; i < len(out); i++ {
+		if parent, has := monitors[out[i].Monitor].def.parent(out[i].Address); has {
+			out = append(out, parent)
+		}
+	}
+	return out
 }
 
 // Len is how many different checks the table asks for.

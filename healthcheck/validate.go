@@ -3,6 +3,7 @@ package healthcheck
 import (
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,15 @@ func (s Settings) WithDefaults() Settings {
 	if s.StartDeadline == 0 {
 		s.StartDeadline = DefaultStartDeadline
 	}
+	if s.MaxPerHost == 0 {
+		s.MaxPerHost = DefaultMaxPerHost
+	}
+	if s.FreshEvery == 0 {
+		s.FreshEvery = DefaultFreshEvery
+	}
+	if s.MaxHandshakes == 0 {
+		s.MaxHandshakes = DefaultMaxHandshakes
+	}
 	return s
 }
 
@@ -36,14 +46,15 @@ func (m Monitor) WithDefaults() Monitor {
 	if m.Timeout == 0 {
 		m.Timeout = DefaultTimeout
 	}
-	if m.Fall == 0 {
+	if m.Fall == 0 && m.DownAfter == 0 {
 		m.Fall = DefaultFall
 	}
+	m.Judging = m.Judging.withDefaults(m.Interval)
 	if m.Rise == 0 {
 		m.Rise = DefaultRise
 	}
 	if !m.http() {
-		return m
+		return m.kindDefaults()
 	}
 	if m.Send == "" {
 		m.Send = DefaultSend
@@ -68,11 +79,15 @@ func (c Config) Validate() error {
 	for i, m := range c.Monitors {
 		path := fmt.Sprintf("monitor[%d]", i)
 		l.Under(path, m.Validate())
+		if m.Kind == "exec" && !c.Settings.AllowExec {
+			l.Addf(path+".kind", "write allow_exec = true in [health]", "monitors that run programs are switched off")
+		}
 		if first, twice := names[m.Name]; twice && m.Name != "" {
 			l.Addf(path+".name", "give each monitor its own name", "the name %q is already that of monitor[%d]", m.Name, first)
 		}
 		names[m.Name] = i
 	}
+	c.validateDependencies(&l, names)
 	said := make(map[Key]bool)
 	for _, k := range c.Checks {
 		if said[k] {
@@ -94,6 +109,14 @@ func (s Settings) validate() error {
 	if s.StartDeadline < 0 {
 		l.Addf("start_deadline", `write a duration such as "10s"`, "%s is negative", s.StartDeadline)
 	}
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"max_per_host", s.MaxPerHost}, {"fresh_every", s.FreshEvery}, {"max_handshakes", s.MaxHandshakes}} {
+		if n.value < 0 {
+			l.Addf(n.key, "write a positive number, or leave it out for the default", "%d is negative", n.value)
+		}
+	}
 	if s.MaxInFlight < 0 {
 		l.Addf("max_in_flight", "write 0 to derive it from the descriptor limit", "%d is negative", s.MaxInFlight)
 	}
@@ -111,17 +134,20 @@ func (m Monitor) Validate() error {
 	if m.Name == "" || strings.TrimSpace(m.Name) != m.Name || strings.ContainsFunc(m.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		l.Addf("name", `write a short name such as "is_alive"`, "%q is no usable monitor name", m.Name)
 	}
-	switch m.Kind {
-	case "http", "https", "tcp":
-	case "":
-		l.Addf("kind", `write "http", "https" or "tcp"`, "the monitor %q has no kind", m.Name)
-	default:
-		l.Addf("kind", `write "http", "https" or "tcp"`, "the kind %q does not exist", m.Kind)
-	}
 	d := m.WithDefaults()
 	d.validateTimes(&l)
-	d.validateExchange(&l)
-	m.validateTLS(&l)
+	d.validateJudging(&l)
+	switch {
+	case m.Kind == "":
+		l.Addf("kind", "write one of "+kindNames(), "the monitor %q has no kind", m.Name)
+	case !slices.Contains(kinds, m.Kind):
+		l.Addf("kind", "write one of "+kindNames(), "the kind %q does not exist", m.Kind)
+	default:
+		m.validateKeys(&l)
+		d.validateExchange(&l)
+		d.validateKind(&l)
+		m.validateTLS(&l)
+	}
 	return l.Err()
 }
 
@@ -135,12 +161,6 @@ func (m Monitor) validateTimes(l *problem.List) {
 	case m.Timeout >= m.Interval:
 		l.Addf("timeout", "write a timeout below the interval", "the time-out %s is not below the interval %s", m.Timeout, m.Interval)
 	}
-	if m.Fall < 1 || m.Fall > maxCount {
-		l.Addf("fall", "write 1 to 1000", "%d failures in a row is out of range", m.Fall)
-	}
-	if m.Rise < 1 || m.Rise > maxCount {
-		l.Addf("rise", "write 1 to 1000", "%d successes in a row is out of range", m.Rise)
-	}
 }
 
 func (m Monitor) validateExchange(l *problem.List) {
@@ -152,13 +172,12 @@ func (m Monitor) validateExchange(l *problem.List) {
 	} else if _, err := newMatcher(m.Receive); err != nil {
 		l.Addf("receive", "correct the regular expression (RE2 syntax)", "%v", err)
 	}
+	for i, h := range m.Headers {
+		if err := checkHeader(h); err != nil {
+			l.Addf("headers["+strconv.Itoa(i)+"]", `write "Name: value"`, "%v", err)
+		}
+	}
 	if !m.http() {
-		if len(m.Status) > 0 {
-			l.Addf("status", "remove it or use kind http", "a monitor of kind %s sees no status", m.Kind)
-		}
-		if len(m.Headers) > 0 {
-			l.Addf("headers", "remove them or use kind http", "a monitor of kind %s sends no headers", m.Kind)
-		}
 		return
 	}
 	if _, err := newRequest(m); err != nil {
@@ -173,29 +192,11 @@ func (m Monitor) validateExchange(l *problem.List) {
 			l.Addf(at, "write codes from 200 to 599", "%d is no final HTTP status", code)
 		}
 	}
-	for i, h := range m.Headers {
-		if err := checkHeader(h); err != nil {
-			l.Addf("headers["+strconv.Itoa(i)+"]", `write "Name: value"`, "%v", err)
-		}
-	}
 }
 
 func (m Monitor) validateTLS(l *problem.List) {
-	if m.Kind == "https" {
-		if m.NoVerify && m.CA != "" {
-			l.Addf("no_verify", "remove one of the two", "no_verify makes the given ca meaningless")
-		}
-		return
-	}
-	const cure = `remove it or use kind "https"`
-	if m.CA != "" {
-		l.Addf("ca", cure, "a monitor of kind %s checks no certificate", m.Kind)
-	}
-	if m.NoVerify {
-		l.Addf("no_verify", cure, "a monitor of kind %s checks no certificate", m.Kind)
-	}
-	if m.ServerName != "" && m.Kind == "tcp" {
-		l.Addf("server_name", cure, "a monitor of kind tcp checks no name")
+	if m.NoVerify && m.CA != "" {
+		l.Addf("no_verify", "remove one of the two", "no_verify makes the given ca meaningless")
 	}
 }
 
@@ -236,5 +237,6 @@ func sameMonitor(a, b Monitor) bool {
 	}
 	return a.Name == b.Name && a.Kind == b.Kind && a.Interval == b.Interval && a.Timeout == b.Timeout &&
 		a.Fall == b.Fall && a.Rise == b.Rise && a.Send == b.Send && a.Receive == b.Receive &&
-		a.ServerName == b.ServerName && a.CA == b.CA && a.NoVerify == b.NoVerify
+		a.ServerName == b.ServerName && a.CA == b.CA && a.NoVerify == b.NoVerify &&
+		a.ReceiveDisable == b.ReceiveDisable && a.Reverse == b.Reverse && sameKindKeys(a, b) && reflect.DeepEqual(a.Judging, b.Judging)
 }

@@ -188,6 +188,7 @@ func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
 		ex.pool.retries.Inc()
 		o = ex.attempt(ctx, u, true)
 	}
+	ex.report(o, ctx)
 	if o != answered {
 		if o == malformed {
 			u.punish(ex.p.now())

@@ -25,8 +25,10 @@ type Options struct {
 	Listeners []Listener
 	// Snapshot gives the health of the members; nil: all members without a monitor.
 	Snapshot func() *healthcheck.Snapshot
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
+	// Report takes how each attempt at a member went, from the request path; nil: nobody does.
+	Report  func(healthcheck.Ref, healthcheck.Outcome)
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 
 	ReadTimeout  time.Duration // for a whole request, from its first byte; default 30s
 	IdleTimeout  time.Duration // between requests of a connection; default 75s
@@ -37,6 +39,7 @@ type Options struct {
 type Proxy struct {
 	log       *slog.Logger
 	snapshot  func() *healthcheck.Snapshot
+	tell      func(healthcheck.Ref, healthcheck.Outcome)
 	metrics   *metrics
 	listeners []*listener
 	limits    limits
@@ -60,7 +63,7 @@ type upstreamKey struct{ pool, address string }
 // answered with 503.
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{
-		log: o.Log, snapshot: o.Snapshot, metrics: newMetrics(), base: time.Now(),
+		log: o.Log, snapshot: o.Snapshot, tell: o.Report, metrics: newMetrics(), base: time.Now(),
 		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout},
 		upstreams: make(map[upstreamKey]*upstream),
 		pools:     make(map[string]*poolState),

@@ -73,7 +73,7 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 	if err := os.MkdirAll(cfg.Node.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w; choose another [node] state_dir or create it for this user", err)
 	}
-	a.health = newHealth(log, a.registry)
+	a.health = newHealth(cfg.Node.StateDir, log, a.registry)
 	if cfg.Peer != nil {
 		if a.identity, err = peer.LoadIdentity(cfg.Node.StateDir); err != nil {
 			return nil, err
@@ -114,7 +114,7 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 	}
 	if cfg.LB != nil {
 		if a.lb, err = lb.New(lb.Options{
-			Listeners: cfg.LB.Listeners, Snapshot: a.health.engine.Snapshot,
+			Listeners: cfg.LB.Listeners, Snapshot: a.health.engine.Snapshot, Report: a.health.engine.Report,
 			Log: log.With("room", "lb"), Metrics: a.registry,
 		}); err != nil {
 			return nil, err

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"switchpoint/admin"
 	"switchpoint/broker"
 	"switchpoint/configs"
 )
@@ -89,70 +85,4 @@ func reloadCommand() *cobra.Command {
 	}
 	addNodeFlag(cmd, &node)
 	return cmd
-}
-
-// checkLine is one check as the admin API tells it.
-type checkLine struct {
-	Address string    `json:"address"`
-	Monitor string    `json:"monitor"`
-	State   string    `json:"state"`
-	Since   time.Time `json:"since"`
-	Reason  string    `json:"reason"`
-	TTFB    float64   `json:"ttfb_ms"`
-	Mode    string    `json:"mode,omitempty"`
-	Spare   int       `json:"spare"` // -1: the target does not say
-}
-
-func (a *app) showHealth(context.Context, admin.Request) (any, error) {
-	list := a.health.engine.List()
-	out := make([]checkLine, len(list))
-	for i, c := range list {
-		out[i] = checkLine{
-			Address: c.Key.Address, Monitor: c.Key.Monitor, State: c.Status.State.String(), Since: c.Status.Since,
-			Reason: c.Status.Reason, TTFB: float64(c.Status.TTFB.Microseconds()) / 1000,
-			Mode: c.Status.Load.Mode, Spare: c.Status.Load.Spare(),
-		}
-	}
-	return out, nil
-}
-
-func healthCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "health",
-		Short: "What a running node holds to be alive, and why",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	var node string
-	list := &cobra.Command{
-		Use:   "list --node STATE_DIR",
-		Short: "All checks with state, since when, and why",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if node == "" {
-				return required(cmd, "node")
-			}
-			var lines []checkLine
-			if err := ask(cmd.Context(), node, http.MethodGet, "health", nil, &lines); err != nil {
-				return err
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "ADDRESS\tMONITOR\tSTATE\tSINCE\tTTFB\tMODE\tREASON")
-			for _, l := range lines {
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f ms\t%s\t%s\n",
-					l.Address, l.Monitor, l.State, since(l.Since), l.TTFB, l.Mode, l.Reason)
-			}
-			return w.Flush()
-		},
-	}
-	addNodeFlag(list, &node)
-	cmd.AddCommand(list)
-	return cmd
-}
-
-func since(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return time.Since(t).Truncate(time.Second).String()
 }

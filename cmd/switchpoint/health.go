@@ -21,9 +21,9 @@ type health struct {
 	broker []healthcheck.Key
 }
 
-func newHealth(log *slog.Logger, metrics prometheus.Registerer) *health {
+func newHealth(stateDir string, log *slog.Logger, metrics prometheus.Registerer) *health {
 	log = log.With("room", "health")
-	return &health{engine: healthcheck.New(healthcheck.Options{Log: log, Metrics: metrics}), log: log}
+	return &health{engine: healthcheck.New(healthcheck.Options{StateDir: stateDir, Log: log, Metrics: metrics}), log: log}
 }
 
 // configure takes what the TOML says. The checks of the broker stay.

@@ -15,14 +15,18 @@ import (
 // /admin/v1/.
 func (a *app) routes() map[string]admin.Operation {
 	return map[string]admin.Operation{
-		"GET status":        a.showStatus,
-		"GET health":        a.showHealth,
-		"GET explain/dns":   a.explainDNS,
-		"GET explain/lb":    a.explainLB,
-		"GET explain/login": a.explainLogin,
-		"GET explain/ref":   a.explainRef,
-		"POST setup":        a.applySetup,
-		"POST reload":       a.reloadNow,
+		"GET status":          a.showStatus,
+		"GET health":          a.showHealth,
+		"GET health/show":     a.showCheck,
+		"GET health/history":  a.showHistory,
+		"POST health/force":   a.forceHealth,
+		"POST health/release": a.releaseHealth,
+		"GET explain/dns":     a.explainDNS,
+		"GET explain/lb":      a.explainLB,
+		"GET explain/login":   a.explainLogin,
+		"GET explain/ref":     a.explainRef,
+		"POST setup":          a.applySetup,
+		"POST reload":         a.reloadNow,
 	}
 }
 

@@ -33,7 +33,7 @@ var edgeLibraries = []struct {
 	library string
 	places  []string // folder, folder/..., or file
 }{
-	{"github.com/miekg/dns", []string{"gtm", "healthcheck/probe_dns.go", "bench/..."}},
+	{"github.com/miekg/dns", []string{"gtm", "healthcheck/probe_dns.go", "bench/...", "internal/realserver/dns.go"}},
 	{"github.com/valyala/fasthttp", []string{"lb", "bench/..."}},
 	{"github.com/jackc/pgx", []string{"broker/postgres", "healthcheck/probe_postgres.go"}},
 	{"github.com/go-ldap/ldap", []string{"directory/...", "healthcheck/probe_ldap.go", "internal/realserver"}},
@@ -102,7 +102,7 @@ func TestRuleEdgeLibrariesFindsBreaches(t *testing.T) {
 		wantComplaints(t, edgeComplaints(ok[0], ok[1]))
 	}
 	wantComplaints(t, edgeComplaints("healthcheck/engine.go", "github.com/miekg/dns"),
-		"healthcheck/engine.go imports github.com/miekg/dns, which belongs in gtm, healthcheck/probe_dns.go, bench/...")
+		"healthcheck/engine.go imports github.com/miekg/dns, which belongs in gtm, healthcheck/probe_dns.go, bench/..., internal/realserver/dns.go")
 	wantComplaints(t, edgeComplaints("broker/api/api.go", "github.com/jackc/pgx/v5/pgxpool"),
 		"broker/api/api.go imports github.com/jackc/pgx/v5/pgxpool, which belongs in broker/postgres, healthcheck/probe_postgres.go")
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // descendants returns the ids of all living processes that pid begot, nearest
@@ -27,6 +28,21 @@ func descendants(pid int) []int {
 		family = append(family, children[family[i]]...)
 	}
 	return family
+}
+
+// awaitEnd waits until processes that were killed have given back what they
+// held. A signal only makes them end soon.
+func awaitEnd(pids []int) {
+	deadline := time.Now().Add(stopDeadline)
+	for _, pid := range pids {
+		for time.Now().Before(deadline) {
+			stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+			if _, _, alive := parseStat(stat); err != nil || !alive {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 // parseStat reads the process id and its parent's from a line of

@@ -23,6 +23,8 @@ type PostgresOptions struct {
 	Password string
 	// Settings override lines of postgresql.conf, such as max_connections.
 	Settings map[string]string
+	// TLS lets clients ask for TLS; without it they may not.
+	TLS bool
 
 	ports func() (int, error) // for tests; nil = freePort
 }
@@ -35,49 +37,84 @@ type PostgresServer struct {
 	Port      int
 	SocketDir string // folder of the Unix socket
 	Database  string
+	CAFile    string // PEM, of the server's certificate; empty without TLS
 
 	proc    process
 	bin     postgresPrograms
 	root    string
 	pidFile string
+	options PostgresOptions
 }
 
-type postgresPrograms struct{ postgres, initdb, psql string }
+type postgresPrograms struct{ postgres, initdb, psql, basebackup string }
 
 // Postgres starts a PostgreSQL server for the length of the test.
 func Postgres(t testing.TB, o PostgresOptions) *PostgresServer {
 	t.Helper()
-	o = o.withDefaults()
-	const versions = "/usr/lib/postgresql/*/bin" // where Debian keeps what PATH does not show
-	bin := postgresPrograms{
-		postgres: findProgram(t, "postgres", versions),
-		initdb:   findProgram(t, "initdb", versions),
-		psql:     findProgram(t, "psql", versions),
+	s := newPostgres(t, o.withDefaults())
+	ctx := context.Background()
+	if err := s.initdb(ctx); err != nil {
+		t.Fatalf("prepare postgres: %v", err)
 	}
+	t.Cleanup(s.proc.kill)
+	s.firstStart()
+	if s.Database != "postgres" {
+		if _, err := s.psql(ctx, "postgres", "CREATE DATABASE "+quoteIdent(s.Database)); err != nil {
+			s.proc.fatal(fmt.Errorf("create the test's database: %w", err))
+		}
+	}
+	return s
+}
+
+// Standby starts a second server that copies this one, streams what it writes and replays it.
+// It may be read, and promoted with pg_promote().
+func (s *PostgresServer) Standby() *PostgresServer {
+	s.proc.t.Helper()
+	copied := newPostgres(s.proc.t, s.options)
+	err := copied.proc.owner.own(copied.root)
+	if err == nil {
+		_, err = run(context.Background(), copied.proc.owner, nil, s.bin.basebackup, "--pgdata="+filepath.Dir(copied.pidFile),
+			"--host="+s.SocketDir, "--port="+strconv.Itoa(s.Port), "--username=postgres", "--checkpoint=fast", "--no-sync",
+			"--write-recovery-conf")
+	}
+	if err != nil {
+		s.proc.fatal(fmt.Errorf("copy the server: %w", err))
+	}
+	s.proc.t.Cleanup(copied.proc.kill)
+	copied.firstStart()
+	return copied
+}
+
+// newPostgres makes all of a server but its data.
+func newPostgres(t testing.TB, o PostgresOptions) *PostgresServer {
+	t.Helper()
+	const versions = "/usr/lib/postgresql/*/bin" // where Debian keeps what PATH does not show
 	own, err := serverOwner("postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
 	root := newRoot(t, "postgres")
 	s := &PostgresServer{
-		SocketDir: root, Database: o.Database,
-		bin: bin, root: root, pidFile: filepath.Join(root, "data", "postmaster.pid"),
+		SocketDir: root, Database: o.Database, options: o,
+		bin: postgresPrograms{
+			postgres:   findProgram(t, "postgres", versions),
+			initdb:     findProgram(t, "initdb", versions),
+			psql:       findProgram(t, "psql", versions),
+			basebackup: findProgram(t, "pg_basebackup", versions),
+		},
+		root: root, pidFile: filepath.Join(root, "data", "postmaster.pid"),
 	}
 	// SIGINT is PostgreSQL's fast shutdown: open sessions are ended, not waited for.
 	s.proc = process{
 		t: t, name: "postgres", owner: own, stopSig: syscall.SIGINT,
 		logFile: filepath.Join(root, "postgres.log"),
 	}
-	ctx := context.Background()
-	if err := s.initdb(ctx, o); err != nil {
-		t.Fatalf("prepare postgres: %v", err)
-	}
-	t.Cleanup(s.proc.kill)
-	s.firstStart(o)
-	if o.Database != "postgres" {
-		if _, err := s.psql(ctx, "postgres", "CREATE DATABASE "+quoteIdent(o.Database)); err != nil {
-			s.proc.fatal(fmt.Errorf("create the test's database: %w", err))
-		}
+	if o.TLS {
+		ca := newCA(t, root)
+		s.CAFile = ca.CertFile
+		certFile, keyFile := ca.Issue("server")
+		s.options.Settings = maps.Clone(o.Settings)
+		maps.Copy(s.options.Settings, map[string]string{"ssl": "on", "ssl_cert_file": certFile, "ssl_key_file": keyFile})
 	}
 	return s
 }
@@ -107,10 +144,10 @@ func (o PostgresOptions) withDefaults() PostgresOptions {
 
 // initdb makes the data folder. Only what initdb itself writes goes without
 // fsync: a crash before the first start needs no recovery.
-func (s *PostgresServer) initdb(ctx context.Context, o PostgresOptions) error {
+func (s *PostgresServer) initdb(ctx context.Context) error {
 	data := filepath.Dir(s.pidFile)
 	password := filepath.Join(s.root, "password")
-	if err := os.WriteFile(password, []byte(o.Password+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(password, []byte(s.options.Password+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write password: %w", err)
 	}
 	if err := s.proc.owner.own(s.root); err != nil {
@@ -121,8 +158,9 @@ func (s *PostgresServer) initdb(ctx context.Context, o PostgresOptions) error {
 	return err
 }
 
-func (s *PostgresServer) firstStart(o PostgresOptions) {
+func (s *PostgresServer) firstStart() {
 	s.proc.t.Helper()
+	o := s.options
 	for attempt := 1; ; attempt++ {
 		port, err := o.ports()
 		if err != nil {

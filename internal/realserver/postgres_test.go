@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // client runs psql as any client would: over TCP, with the DSN's password.
@@ -77,4 +78,29 @@ func TestPostgresKillEndsSessions(t *testing.T) {
 		t.Error("the session survived")
 	}
 	s.Start() // fails when a process of the killed server still holds its memory
+}
+
+func TestPostgresStandby(t *testing.T) {
+	primary := Postgres(t, PostgresOptions{TLS: true})
+	standby := primary.Standby()
+	secure := strings.Replace(standby.DSN, "sslmode=disable", "sslmode=verify-full&sslrootcert="+standby.CAFile, 1)
+	if got, err := client(standby, secure, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); err != nil || got != "t" {
+		t.Errorf("TLS: %q, %v", got, err)
+	}
+	if got := standby.Exec("SELECT pg_is_in_recovery()"); got != "t" {
+		t.Fatalf("in recovery: %s", got)
+	}
+	primary.Exec("CREATE TABLE copied (n int)")
+	lsn := primary.Exec("SELECT pg_current_wal_lsn()")
+	for end := time.Now().Add(20 * time.Second); standby.Exec("SELECT pg_last_wal_replay_lsn() >= '"+lsn+"'") != "t"; {
+		if time.Now().After(end) {
+			t.Fatal("the standby does not follow")
+		}
+	}
+	standby.Exec("SELECT n FROM copied")
+	primary.Kill()
+	if got := standby.Exec("SELECT pg_promote()"); got != "t" {
+		t.Fatalf("promoted: %s", got)
+	}
+	standby.Exec("INSERT INTO copied VALUES (1)")
 }

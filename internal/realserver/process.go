@@ -142,8 +142,10 @@ func (p *process) kill() {
 	if !p.running() {
 		return
 	}
-	signalAll(append(p.freeze(), p.pid), syscall.SIGKILL)
+	family := p.freeze()
+	signalAll(append(family, p.pid), syscall.SIGKILL)
 	<-p.done
+	awaitEnd(family) // the next start would find their shared memory in use
 }
 
 // freeze stops the process and its descendants and returns the descendants.
@@ -184,7 +186,11 @@ func (p *process) tail() []byte {
 // portTaken reports whether the latest start failed on an address in use.
 func (p *process) portTaken() bool {
 	data, err := os.ReadFile(p.logFile)
-	return err == nil && bytes.Contains(data[min(p.logFrom, int64(len(data))):], []byte("Address already in use"))
+	if err != nil {
+		return false
+	}
+	said := bytes.ToLower(data[min(p.logFrom, int64(len(data))):])
+	return bytes.Contains(said, []byte("address already in use")) || bytes.Contains(said, []byte("address in use")) // named
 }
 
 func signalAll(pids []int, sig syscall.Signal) {

@@ -1,0 +1,183 @@
+package realserver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// NginxOptions describes an nginx server.
+type NginxOptions struct {
+	// Body is the answer to every request that Config says nothing of; default "CB_IS_OKAY".
+	Body string
+	// Config is put into the server block: locations, limits, redirects.
+	Config string
+
+	ports func() (int, error) // for tests; nil = freePort
+}
+
+// NginxServer is a running nginx with one worker.
+type NginxServer struct {
+	Addr    string // 127.0.0.1:PORT, HTTP
+	TLSAddr string // 127.0.0.1:PORT, HTTPS
+	CAFile  string // PEM, of the HTTPS certificate
+
+	proc      process
+	token     string // only our server answers with it
+	root      string
+	cert, key string
+}
+
+// Nginx starts an nginx for the length of the test.
+func Nginx(t testing.TB, o NginxOptions) *NginxServer {
+	t.Helper()
+	if o.Body == "" {
+		o.Body = "CB_IS_OKAY"
+	}
+	if o.ports == nil {
+		o.ports = freePort
+	}
+	program := findProgram(t, "nginx", "/usr/sbin", "/usr/local/sbin")
+	own, err := serverOwner("www-data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &NginxServer{token: rand.Text(), root: newRoot(t, "nginx")}
+	config := filepath.Join(s.root, "nginx.conf")
+	s.proc = process{
+		t: t, name: "nginx", owner: own, stopSig: syscall.SIGTERM,
+		logFile: filepath.Join(s.root, "nginx.log"),
+		argv:    []string{program, "-p", s.root, "-c", config, "-e", "stderr"},
+	}
+	ca := newCA(t, s.root)
+	s.CAFile = ca.CertFile
+	s.cert, s.key = ca.Issue("server")
+	t.Cleanup(s.proc.kill)
+	s.firstStart(config, o)
+	return s
+}
+
+func (s *NginxServer) firstStart(config string, o NginxOptions) {
+	s.proc.t.Helper()
+	for attempt := 1; ; attempt++ {
+		plain, err := o.ports()
+		secure, errTLS := o.ports()
+		if err := errors.Join(err, errTLS); err != nil {
+			s.proc.t.Fatal(err)
+		}
+		s.Addr, s.TLSAddr = local(plain), local(secure)
+		text, err := s.text(o)
+		if err == nil {
+			err = os.WriteFile(config, []byte(text), 0o600)
+		}
+		if err == nil {
+			err = s.proc.owner.own(s.root)
+		}
+		if err != nil {
+			s.proc.t.Fatalf("prepare nginx: %v", err)
+		}
+		err = s.start()
+		switch {
+		case err == nil:
+			return
+		case attempt < startAttempts && s.proc.portTaken():
+			s.proc.kill()
+		default:
+			s.proc.fatal(err)
+		}
+	}
+}
+
+// text is the configuration file.
+func (s *NginxServer) text(o NginxOptions) (string, error) {
+	if strings.ContainsAny(o.Body, "\"\\$\r\n\x00") {
+		return "", fmt.Errorf("the body %q cannot stand in nginx.conf", o.Body)
+	}
+	return fmt.Sprintf(`daemon off;
+worker_processes 1;
+pid %[1]s/nginx.pid;
+error_log stderr notice;
+events { worker_connections 200; }
+http {
+ access_log off;
+ default_type text/plain;
+ client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
+ uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
+ server {
+  listen %[2]s;
+  listen %[3]s ssl;
+  ssl_certificate %[4]s;
+  ssl_certificate_key %[5]s;
+  location = /%[6]s { return 200 "%[6]s"; }
+  location / { return 200 "%[7]s"; }
+  %[8]s
+ }
+}
+`, s.root, s.Addr, s.TLSAddr, s.cert, s.key, s.token, o.Body, o.Config), nil
+}
+
+// Start starts the server again on the same ports.
+func (s *NginxServer) Start() {
+	s.proc.t.Helper()
+	if err := s.start(); err != nil {
+		s.proc.fatal(err)
+	}
+}
+
+// Stop ends the server in an orderly way.
+func (s *NginxServer) Stop() {
+	s.proc.t.Helper()
+	if err := s.proc.stop(); err != nil {
+		s.proc.fatal(err)
+	}
+}
+
+// Kill ends the server and its worker with SIGKILL.
+func (s *NginxServer) Kill() { s.proc.kill() }
+
+// Pause stops the server with SIGSTOP: the kernel accepts connections, nothing answers.
+func (s *NginxServer) Pause() { s.proc.freeze() }
+
+// Resume lets a paused server go on.
+func (s *NginxServer) Resume() { s.proc.resume() }
+
+func (s *NginxServer) start() error {
+	if err := s.proc.start(); err != nil {
+		return err
+	}
+	return s.proc.waitReady(s.ready)
+}
+
+// ready asks for a page that only our own server has.
+func (s *NginxServer) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+"/"+s.token, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("ask nginx: %w", err)
+	}
+	req.Close = true
+	transport := &http.Transport{DisableKeepAlives: true}
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	if err != nil {
+		return fmt.Errorf("read nginx's answer: %w", err)
+	}
+	if string(body) != s.token {
+		return errors.New("somebody else answers on the port")
+	}
+	return nil
+}
