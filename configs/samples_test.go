@@ -52,6 +52,7 @@ func withAllSettings(t *testing.T, name string) (path string, text string) {
 	writeCertificates(t, dir, "admin", "lb", "broker")
 	writeFile(t, filepath.Join(dir, "secrets", "ldap"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "admin-token"), "token\n")
+	writeFile(t, filepath.Join(dir, "secrets", "postgres"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "dns-cookies"), "e5e973e5a6b2a43f48e7dc849e37bfcf\n")
 	b, err := os.ReadFile(name)
 	if err != nil {

@@ -25,6 +25,10 @@ func (c *Config) settle(dir string) {
 	for _, path := range c.paths() {
 		*path = under(dir, *path)
 	}
+	for i := range c.Monitors {
+		m := &c.Monitors[i]
+		m.BindPassword, m.Password = secretUnder(dir, m.BindPassword), secretUnder(dir, m.Password)
+	}
 	if c.GTM != nil {
 		c.GTM.Datacenter = c.Node.Datacenter
 		c.GTM.Datacenters = c.datacenterNames()

@@ -2,10 +2,12 @@ package gtm
 
 import (
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -60,6 +62,7 @@ type zoneBuilder struct {
 	z       *zone
 	records int
 	store   zoneStore
+	large   largeSets
 }
 
 // add takes one record over. What it checks is what makes answers wrong or impossible later:
@@ -90,10 +93,8 @@ func (b *zoneBuilder) take(n *node, rr dns.RR) error {
 	if len(set) >= maxSetRecords {
 		return fmt.Errorf("%s has more than %d %s records, which fit into no message", h.Name, maxSetRecords, dns.Type(h.Rrtype))
 	}
-	for _, other := range set {
-		if dns.IsDuplicate(rr, other) {
-			return nil
-		}
+	if b.repeated(n, set, rr) {
+		return nil
 	}
 	switch h.Rrtype {
 	case typeCNAME, dns.TypeSOA, typeDNAME:
@@ -106,12 +107,69 @@ func (b *zoneBuilder) take(n *node, rr dns.RR) error {
 			return fmt.Errorf("%s has a CNAME beside other records", h.Name)
 		}
 	}
-	for _, other := range set {
-		ttl := min(other.Header().Ttl, h.Ttl)
-		other.Header().Ttl, h.Ttl = ttl, ttl
+	if len(set) > 0 { // which share one TTL already
+		ttl := set[0].Header().Ttl
+		if h.Ttl < ttl {
+			for _, other := range set {
+				other.Header().Ttl = h.Ttl
+			}
+		}
+		h.Ttl = min(h.Ttl, ttl)
 	}
 	n.add(rr, &b.store)
 	return nil
+}
+
+// repeated says whether the set has the record already. Large sets are looked through by hash:
+// comparing each record with each other would take minutes for a file full of such sets.
+func (b *zoneBuilder) repeated(n *node, set []dns.RR, rr dns.RR) bool {
+	const small = 8
+	if len(set) >= small {
+		if len(set) == small { // it becomes a large one
+			for _, other := range set {
+				b.large.note(n, other)
+			}
+		}
+		if !b.large.note(n, rr) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(set, func(other dns.RR) bool { return dns.IsDuplicate(rr, other) })
+}
+
+// largeSets remembers the records of large sets by their hash.
+type largeSets struct {
+	seed    maphash.Seed
+	seen    map[setHash]struct{}
+	scratch []byte
+}
+
+type setHash struct {
+	n    *node
+	typ  uint16
+	hash uint64
+}
+
+// note takes a record and says whether it may be there already. The case of letters does not
+// count, as in the names of its data; where it does, in texts, the caller sees the difference.
+func (l *largeSets) note(n *node, rr dns.RR) bool {
+	if l.seen == nil {
+		l.seed, l.seen, l.scratch = maphash.MakeSeed(), map[setHash]struct{}{}, make([]byte, maxName+10+maxMessage)
+	}
+	h := *rr.Header()
+	rr.Header().Name, rr.Header().Ttl = ".", 0 // its owner and TTL are no part of it
+	end, err := dns.PackRR(rr, l.scratch, 0, nil, false)
+	*rr.Header() = h
+	if err != nil {
+		return true
+	}
+	for i, c := range l.scratch[:end] {
+		l.scratch[i] = lower(c)
+	}
+	key := setHash{n, h.Rrtype, maphash.Bytes(l.seed, l.scratch[:end])}
+	_, there := l.seen[key]
+	l.seen[key] = struct{}{}
+	return there
 }
 
 // besideCNAME says which types may stand beside a CNAME: the DNSSEC ones (RFC 4034, 2.1 ff.).

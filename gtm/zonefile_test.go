@@ -2,6 +2,7 @@ package gtm
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/miekg/dns"
 )
 
 const zoneHead = "$TTL 300\n@ SOA ns h 1 3600 600 604800 60\n@ NS ns\n"
@@ -97,6 +100,27 @@ func TestZoneFileSets(t *testing.T) {
 	ans := Resolve(table, nil, Question{Name: "x.c.", Type: typeA})
 	if len(ans.Answer) != 2 || ans.Answer[0].Header().Ttl != 100 || ans.Answer[1].Header().Ttl != 100 {
 		t.Errorf("got %v, want two records with the TTL 100", ans.Answer)
+	}
+}
+
+// TestZoneFileLargeSets: repeated records of a large set count once, and the case of texts counts.
+func TestZoneFileLargeSets(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(zoneHead)
+	for range 3 {
+		for i := range 100 {
+			fmt.Fprintf(&text, "x TXT t%d\nx TXT T%d\nm MX 1 h%d\nm %d MX 1 H%d\n", i, i, i, 100+i, i)
+		}
+	}
+	z, err := parseZone(company, strings.NewReader(text.String()), "c.zone", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(z.nodes["\x01x"+company].get(dns.TypeTXT)); n != 200 {
+		t.Errorf("%d texts, want 200", n)
+	}
+	if n := len(z.nodes["\x01m"+company].get(dns.TypeMX)); n != 100 {
+		t.Errorf("%d hosts, want 100", n)
 	}
 }
 

@@ -24,13 +24,17 @@ type check struct {
 	wanted time.Duration // when a table or a room wanted it last
 	mon    *monitor
 	mets   *monitorMetrics
-	host   *host
+	host   *gate
+	addr   *gate
 
-	place      place
 	next, prev *check // in the wheel
 	tick       int64
 	due, base  time.Duration
+	place      place
 	restart    bool // the definition changed while a probe ran: its result does not count
+	owed       bool // the first round waits for its result
+	dirty      bool // status is newer than the published snapshot
+	held       bool // a fact: manual resume
 
 	// The facts. What each of them means for the state, effective says.
 	j      judged
@@ -40,7 +44,6 @@ type check struct {
 	load   Load
 	speed  *latency     // of a monitor with a latency limit
 	before *stateOnDisk // from before a restart, until the first result
-	held   bool         // manual resume
 	eject  *ejection
 	force  *Override
 	parent *check
@@ -48,8 +51,6 @@ type check struct {
 
 	status Status // the effective one
 	past   past
-	owed   bool // the first round waits for its result
-	dirty  bool // status is newer than the published snapshot
 }
 
 // reset makes c a check of which nothing is known but what an operator said.

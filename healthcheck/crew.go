@@ -13,10 +13,10 @@ const idleWorkers = 64
 // demand up to max, which bounds the probes in flight. All of it is guarded by Engine.mu.
 type crew struct {
 	max   int
-	queue []*check // first in, first out from head on
-	head  int
-	live  int // workers
-	idle  int // of them, waiting and not yet signalled
+	queue queue
+	first queue // checks with a change pending: when this process is late, they go first
+	live  int   // workers
+	idle  int   // of them, waiting and not yet signalled
 	ended bool
 	more  sync.Cond // on Engine.mu: queue or ended changed
 	wait  sync.WaitGroup
@@ -31,7 +31,11 @@ func (w *crew) begin(ctx context.Context, work func(context.Context, *check)) {
 
 // give hands c to a worker, now or when one is free.
 func (w *crew) give(c *check) {
-	w.queue = append(w.queue, c)
+	if c.j.pending() && c.j.state != Unknown {
+		w.first.push(c)
+	} else {
+		w.queue.push(c)
+	}
 	switch {
 	case w.idle > 0:
 		w.rouse()
@@ -49,21 +53,38 @@ func (w *crew) rouse() {
 	w.more.Signal()
 }
 
-// next is the check that has waited longest; nil when none waits.
+// next is the check to probe next; nil when none waits.
 func (w *crew) next() *check {
-	if w.head == len(w.queue) {
+	if c := w.first.pop(); c != nil {
+		return c
+	}
+	return w.queue.pop()
+}
+
+// queue is first in, first out.
+type queue struct {
+	of   []*check
+	head int
+}
+
+func (q *queue) push(c *check) { q.of = append(q.of, c) }
+
+func (q *queue) empty() bool { return q.head == len(q.of) }
+
+func (q *queue) pop() *check {
+	if q.empty() {
 		return nil
 	}
-	c := w.queue[w.head]
-	w.queue[w.head] = nil
-	w.head++
+	c := q.of[q.head]
+	q.of[q.head] = nil
+	q.head++
 	switch {
-	case w.head == len(w.queue):
-		w.queue, w.head = w.queue[:0], 0
-	case w.head > 1024 && w.head > len(w.queue)/2:
-		n := copy(w.queue, w.queue[w.head:])
-		clear(w.queue[n:])
-		w.queue, w.head = w.queue[:n], 0
+	case q.empty():
+		q.of, q.head = q.of[:0], 0
+	case q.head > 1024 && q.head > len(q.of)/2:
+		n := copy(q.of, q.of[q.head:])
+		clear(q.of[n:])
+		q.of, q.head = q.of[:n], 0
 	}
 	return c
 }
@@ -95,7 +116,7 @@ func (w *crew) run() {
 		mu.Lock()
 	}
 	w.live--
-	if w.head < len(w.queue) && w.idle > 0 {
+	if (!w.queue.empty() || !w.first.empty()) && w.idle > 0 {
 		w.rouse() // this worker left because max was lowered: hand on what it was woken for
 	}
 }

@@ -30,6 +30,8 @@
 //     within 5 ms in a storm, load within 50 ms, measured times within 1 s.
 //   - Probes in flight are bounded by max_in_flight, by default a quarter of the descriptors.
 //   - Every probe ends within its time-out and holds at most 32 KB of header and 64 KB of body.
+//     Libraries that believe the lengths that they read get a bounded connection, and no process
+//     that a probe started outlives it.
 //
 // Failure rules: a target can make a probe fail in any way it likes; each way has its own plain
 // reason, and none costs more than the time-out and the bounds above. What the target sent is

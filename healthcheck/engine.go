@@ -76,7 +76,7 @@ func New(o Options) *Engine {
 		lines:    &lines{by: make(map[lineKey]*line)},
 		stateDir: o.StateDir,
 		checks:   make(map[Key]*check),
-		hosts:    hosts{by: make(map[string]*host)},
+		hosts:    newHosts(),
 		subs:     make(map[*Subscription]struct{}),
 		open:     make(map[string]string),
 		before:   make(map[Key]*stateOnDisk),

@@ -39,39 +39,63 @@ type Event struct {
 	Resolve, Dial, TLS, TTFB, Total time.Duration
 }
 
-// past is what a check keeps of its events. The zero value is an empty past without memory.
-type past struct {
-	moves, failures []Event
+// record is an Event as it is kept: there may be hundreds of thousands.
+type record struct {
+	at, until     int64 // Unix nanoseconds
+	reason, bytes string
+	times         uint32
+	steps         [5]uint32 // microseconds
+	status        uint16
+	kind          EventKind
+	from, to      State
+	source        Source
 }
 
-func eventOf(kind EventKind, r Result, at time.Time) Event {
+func recordOf(kind EventKind, r Result, at time.Time) record {
+	rec := record{
+		kind: kind, at: at.UnixNano(), until: at.UnixNano(), times: 1, reason: r.Reason, status: uint16(r.Status),
+		bytes: string(r.FirstBytes[:min(len(r.FirstBytes), keptBytes)]),
+	}
+	for i, d := range [...]time.Duration{r.Resolve, r.Dial, r.TLS, r.TTFB, r.Total} {
+		rec.steps[i] = uint32(min(max(0, (d+time.Microsecond-1)/time.Microsecond), 1<<32-1))
+	}
+	return rec
+}
+
+func (r record) event() Event {
+	step := func(i int) time.Duration { return time.Duration(r.steps[i]) * time.Microsecond }
 	return Event{
-		Kind: kind, At: at, Until: at, Times: 1, Reason: r.Reason, Status: r.Status,
-		FirstBytes: r.FirstBytes[:min(len(r.FirstBytes), keptBytes)],
-		Resolve:    r.Resolve, Dial: r.Dial, TLS: r.TLS, TTFB: r.TTFB, Total: r.Total,
+		Kind: r.kind, At: time.Unix(0, r.at), Until: time.Unix(0, r.until), Times: int(r.times),
+		From: r.from, To: r.to, Source: r.source, Reason: r.reason, Status: int(r.status), FirstBytes: []byte(r.bytes),
+		Resolve: step(0), Dial: step(1), TLS: step(2), TTFB: step(3), Total: step(4),
 	}
 }
 
+// past is what a check keeps of its events. The zero value is an empty past without memory.
+type past struct {
+	moves, failures []record
+}
+
 func (p *past) moved(t transition, now time.Time) {
-	ev := eventOf(Moved, t.res, now)
-	ev.From, ev.To, ev.Source, ev.Reason = t.from, t.to, t.source, t.reason
-	p.moves = appendBounded(p.moves, ev, keptMoves)
+	rec := recordOf(Moved, t.res, now)
+	rec.from, rec.to, rec.source, rec.reason = t.from, t.to, t.source, t.reason
+	p.moves = appendBounded(p.moves, rec, keptMoves)
 }
 
 func (p *past) failed(r Result) {
 	if n := len(p.failures); n > 0 {
 		last := &p.failures[n-1]
-		if last.Reason == r.Reason {
-			last.Times++
-			last.Until = r.At
+		if last.reason == r.Reason {
+			last.times++
+			last.until = r.At.UnixNano()
 			return
 		}
 	}
-	p.failures = appendBounded(p.failures, eventOf(Failed, r, r.At), keptFailures)
+	p.failures = appendBounded(p.failures, recordOf(Failed, r, r.At), keptFailures)
 }
 
 // appendBounded forgets the oldest event when there are already n.
-func appendBounded(evs []Event, ev Event, n int) []Event {
+func appendBounded(evs []record, ev record, n int) []record {
 	if len(evs) < n {
 		return append(evs, ev)
 	}
@@ -82,7 +106,10 @@ func appendBounded(evs []Event, ev Event, n int) []Event {
 
 // events are all of them, the oldest first.
 func (p *past) events() []Event {
-	out := slices.Concat(p.moves, p.failures)
+	var out []Event
+	for _, r := range slices.Concat(p.moves, p.failures) {
+		out = append(out, r.event())
+	}
 	slices.SortStableFunc(out, func(a, b Event) int { return a.At.Compare(b.At) })
 	return out
 }

@@ -1,19 +1,35 @@
 package healthcheck
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
-// host bounds the probes under way to one host, so that a machine with many checks is not met by
-// all of them at once when it answers slowly. It is guarded by Engine.mu.
-type host struct {
-	checks int // that have it
-	busy   int // probes queued for a worker or under way
+const (
+	slowAnswer = 50 * time.Millisecond
+	slowFor    = time.Minute // how long an address that was slow once counts as slow
+)
+
+// gate lets checks through one by one. It is guarded by Engine.mu.
+type gate struct {
+	checks int // that pass it
+	busy   int // probes let through and not over
 	wait   []*check
+	slow   time.Duration // until then
 }
 
-// hosts are those of all checks, by the host part of the address.
+// hosts bounds the probes to one host, so that a machine with many checks is not met by all of
+// them at once when it hangs. And it lets the checks of one address take turns while that answers
+// fast: so they share one connection, which is what makes a probe cheap. Once an address was slow,
+// its checks do not wait for each other.
 type hosts struct {
-	by  map[string]*host
-	max int
+	byHost map[string]*gate
+	byAddr map[string]*gate
+	max    int
+}
+
+func newHosts() hosts {
+	return hosts{byHost: make(map[string]*gate), byAddr: make(map[string]*gate)}
 }
 
 func hostOf(address string) string {
@@ -24,25 +40,44 @@ func hostOf(address string) string {
 	return name
 }
 
-// join gives c its host.
+func join(m map[string]*gate, name string) *gate {
+	g := m[name]
+	if g == nil {
+		g = &gate{}
+		m[name] = g
+	}
+	g.checks++
+	return g
+}
+
+func leave(m map[string]*gate, name string) {
+	if m[name].checks--; m[name].checks == 0 {
+		delete(m, name)
+	}
+}
+
+// join gives c its gates.
 func (h *hosts) join(c *check) {
-	name := hostOf(c.key.Address)
-	if h.by[name] == nil {
-		h.by[name] = &host{}
-	}
-	c.host = h.by[name]
-	c.host.checks++
+	c.host, c.addr = join(h.byHost, hostOf(c.key.Address)), join(h.byAddr, c.key.Address)
 }
 
-// leave forgets the host with its last check.
+// leave forgets a gate with its last check.
 func (h *hosts) leave(c *check) {
-	if c.host.checks--; c.host.checks == 0 {
-		delete(h.by, hostOf(c.key.Address))
-	}
+	leave(h.byHost, hostOf(c.key.Address))
+	leave(h.byAddr, c.key.Address)
 }
 
-// admit says whether c may be probed now; otherwise it waits for a turn.
-func (h *hosts) admit(c *check) bool {
+// admit says whether c may be probed now; otherwise it waits at a gate.
+func (h *hosts) admit(c *check, now time.Duration) bool {
+	if c.addr.busy > 0 && now >= c.addr.slow {
+		c.addr.wait = append(c.addr.wait, c)
+		return false
+	}
+	c.addr.busy++
+	return h.enter(c)
+}
+
+func (h *hosts) enter(c *check) bool {
 	if c.host.busy >= h.max {
 		c.host.wait = append(c.host.wait, c)
 		return false
@@ -51,17 +86,33 @@ func (h *hosts) admit(c *check) bool {
 	return true
 }
 
-// done ends the turn of c and gives the check whose turn it is now, if one waits.
-func (h *hosts) done(c *check) *check {
+// done ends the turn of c, whose probe took so long, and hands those to give whose turn it is now.
+func (h *hosts) done(c *check, took, now time.Duration, give func(*check)) {
 	c.host.busy--
-	if len(c.host.wait) == 0 || c.host.busy >= h.max {
-		return nil
+	c.addr.busy--
+	if took > slowAnswer {
+		c.addr.slow = now + slowFor
 	}
-	next := c.host.wait[0]
-	c.host.wait = c.host.wait[1:]
-	if len(c.host.wait) == 0 {
-		c.host.wait = nil
+	for len(c.host.wait) > 0 && c.host.busy < h.max {
+		next := c.host.pop()
+		c.host.busy++
+		give(next)
 	}
-	c.host.busy++
-	return next
+	for len(c.addr.wait) > 0 && (c.addr.busy == 0 || now < c.addr.slow) {
+		next := c.addr.pop()
+		c.addr.busy++
+		if h.enter(next) {
+			give(next)
+		}
+	}
+}
+
+// pop takes out the check that has waited longest.
+func (g *gate) pop() *check {
+	c := g.wait[0]
+	g.wait = g.wait[1:]
+	if len(g.wait) == 0 {
+		g.wait = nil
+	}
+	return c
 }

@@ -37,13 +37,27 @@ type judged struct {
 	fails  int
 	oks    int
 
-	window uint64      // the newest results, newest in bit 0, failures set (fall_of)
-	alive  time.Time   // the newest result that was no failure (down_after)
+	window uint64    // the newest results, newest in bit 0, failures set (fall_of)
+	alive  time.Time // the newest result that was no failure (down_after)
+	ills   *ills     // nil for a check that never had any; replaced, never changed
+}
+
+// ills is what judging remembers of a check that failed or was overloaded: most never are.
+type ills struct {
 	bad    time.Time   // the newest failure (flap_hold)
-	rising time.Time   // the first of the unbroken run of successes (time_until_up)
+	rising time.Time   // the first success after it (time_until_up)
 	busy   time.Time   // the newest 503
 	overs  int         // how often it came back to 503 soon after it was up (overload_hold)
-	falls  []time.Time // the falls within flap_window; replaced, never changed
+	falls  []time.Time // the falls within flap_window
+}
+
+// past gives the ills of j to be changed: a copy.
+func (j judged) past() *ills {
+	next := ills{}
+	if j.ills != nil {
+		next = *j.ills
+	}
+	return &next
 }
 
 // judge gives the next state of a check after a result that ended at now. It is pure. A draining
@@ -76,25 +90,29 @@ func judge(r rule, j judged, res Result, now time.Time) judged {
 // said takes the target's own word.
 func (j judged) said(r rule, s State, now time.Time) judged {
 	if s == Overloaded {
+		i := j.past()
 		if j.state == Up {
-			j.overs++
-			if now.Sub(j.since) > r.overHold || j.busy.IsZero() {
-				j.overs = 0
+			i.overs++
+			if now.Sub(j.since) > r.overHold || i.busy.IsZero() {
+				i.overs = 0
 			}
 		}
-		j.busy = now
+		i.busy = now
+		j.ills = i
 	}
 	j.fails, j.oks, j.alive, j.window = 0, 0, now, j.window<<1
 	return j.enter(s, now)
 }
 
 func (j judged) succeeded(r rule, reason string, now time.Time) judged {
-	if j.oks == 0 {
-		j.rising = now
-	}
+	first := j.oks == 0
 	j.fails, j.oks, j.alive, j.window = 0, min(j.oks+1, r.rise), now, j.window<<1
 	if j.state == Up || j.state == Unknown {
 		return j.enter(Up, now)
+	}
+	if first {
+		j.ills = j.past()
+		j.ills.rising = now
 	}
 	if j.oks < r.rise {
 		j.reason = progress(j.oks, r.rise, "successes in a row", reason)
@@ -104,8 +122,9 @@ func (j judged) succeeded(r rule, reason string, now time.Time) judged {
 		j.reason = wait + ": " + reason
 		return j
 	}
-	if j.state == Down && r.flapLimit > 0 && len(j.falls) >= r.flapLimit {
-		j.falls = nil // it served its time
+	if j.state == Down && r.flapLimit > 0 && len(j.ills.falls) >= r.flapLimit {
+		j.ills = j.past()
+		j.ills.falls = nil // it served its time
 	}
 	j.window = 0
 	return j.enter(Up, now)
@@ -113,14 +132,15 @@ func (j judged) succeeded(r rule, reason string, now time.Time) judged {
 
 // heldBack says why enough successes do not make the check up yet.
 func (j judged) heldBack(r rule, now time.Time) string {
+	i := j.ills
 	switch {
-	case j.state == Down && now.Sub(j.rising) < r.untilUp:
-		return fmt.Sprintf("succeeds since %s of %s", short(now.Sub(j.rising)), short(r.untilUp))
-	case j.state == Down && r.flapLimit > 0 && len(j.falls) >= r.flapLimit && now.Sub(j.bad) < r.flapHold:
+	case j.state == Down && now.Sub(i.rising) < r.untilUp:
+		return fmt.Sprintf("succeeds since %s of %s", short(now.Sub(i.rising)), short(r.untilUp))
+	case j.state == Down && r.flapLimit > 0 && len(i.falls) >= r.flapLimit && now.Sub(i.bad) < r.flapHold:
 		return fmt.Sprintf("damped after %d falls within %s, %s of %s without a failure",
-			len(j.falls), short(r.flapWindow), short(now.Sub(j.bad)), short(r.flapHold))
-	case j.state == Overloaded && now.Sub(j.busy) < r.overloadHold(j.overs):
-		return fmt.Sprintf("overloaded again too soon, held for %s since the last 503", short(r.overloadHold(j.overs)))
+			len(i.falls), short(r.flapWindow), short(now.Sub(i.bad)), short(r.flapHold))
+	case j.state == Overloaded && now.Sub(i.busy) < r.overloadHold(i.overs):
+		return fmt.Sprintf("overloaded again too soon, held for %s since the last 503", short(r.overloadHold(i.overs)))
 	}
 	return ""
 }
@@ -134,7 +154,9 @@ func (r rule) overloadHold(overs int) time.Duration {
 }
 
 func (j judged) failed(r rule, reason string, now time.Time) judged {
-	j.oks, j.fails, j.bad, j.window = 0, j.fails+1, now, j.window<<1|1
+	j.oks, j.fails, j.window = 0, j.fails+1, j.window<<1|1
+	j.ills = j.past()
+	j.ills.bad = now
 	if r.fall > 0 {
 		j.fails = min(j.fails, r.fall)
 	}
@@ -147,7 +169,7 @@ func (j judged) failed(r rule, reason string, now time.Time) judged {
 		return j
 	}
 	if r.flapLimit > 0 {
-		j.falls = recentFalls(j.falls, now, r)
+		j.ills.falls = recentFalls(j.ills.falls, now, r)
 	}
 	return j.enter(Down, now)
 }

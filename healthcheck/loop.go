@@ -37,7 +37,7 @@ func (e *Engine) turn() time.Duration {
 	}
 	e.wheel.advance(now, func(c *check) {
 		c.place = queued
-		if e.hosts.admit(c) {
+		if e.hosts.admit(c, now) {
 			e.crew.give(c)
 		}
 	})
@@ -118,7 +118,7 @@ func (e *Engine) probe(ctx context.Context, c *check) {
 	m, mets, due := c.mon, c.mets, c.due
 	if m == nil { // dropped while it was queued
 		c.place = idle
-		e.endTurn(c)
+		e.hosts.done(c, 0, time.Since(e.start), e.crew.give)
 		e.mu.Unlock()
 		return
 	}
@@ -139,13 +139,6 @@ func (e *Engine) probe(ctx context.Context, c *check) {
 	}
 }
 
-// endTurn lets the next check of the same host be probed. e.mu is held.
-func (e *Engine) endTurn(c *check) {
-	if next := e.hosts.done(c); next != nil {
-		e.crew.give(next)
-	}
-}
-
 // transition is a change of the effective state, as it is logged.
 type transition struct {
 	key      Key
@@ -162,7 +155,11 @@ func (e *Engine) finish(c *check, res Result) (transition, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Since(e.start)
-	e.endTurn(c)
+	took := res.Total
+	if took > slowAnswer && !res.TimedOut && e.over.between(c.due, now) >= lagNoise {
+		took = 0 // this process was slow, not the target
+	}
+	e.hosts.done(c, took, now, e.crew.give)
 	switch {
 	case c.mon == nil:
 		c.place = idle

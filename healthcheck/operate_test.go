@@ -203,13 +203,13 @@ func TestHistory(t *testing.T) {
 	for i := range 1000 {
 		p.moved(transition{from: Up, to: Down, reason: "r"}, moment.Add(time.Duration(i)))
 	}
-	if n := len(p.moves); n != keptMoves || p.failures[0].Reason != "the first" {
+	if n := len(p.moves); n != keptMoves || p.failures[0].reason != "the first" {
 		t.Errorf("%d changes kept, %+v", n, p.failures)
 	}
 	for i := range 1000 {
 		p.failed(Result{Reason: strings.Repeat("x", i%2), FirstBytes: make([]byte, firstBytes)})
 	}
-	if len(p.failures) != keptFailures || len(p.failures[0].FirstBytes) != keptBytes {
+	if len(p.failures) != keptFailures || len(p.failures[0].bytes) != keptBytes {
 		t.Error("failures are not bounded")
 	}
 }

@@ -17,7 +17,7 @@ func postgresMonitor(t *testing.T, role string) Monitor {
 	return m
 }
 
-func TestProbeRealPostgres(t *testing.T) {
+func testRealPostgres(t *testing.T) {
 	t.Parallel()
 	s := realserver.Postgres(t, realserver.PostgresOptions{TLS: true, Settings: map[string]string{"max_connections": "8", "superuser_reserved_connections": "2"}})
 	s.Exec(probeUser)
@@ -89,7 +89,7 @@ func occupy(t *testing.T, address string) (free func()) {
 	}
 }
 
-func TestProbeRealReplica(t *testing.T) {
+func testRealReplica(t *testing.T) {
 	t.Parallel()
 	s := realserver.Postgres(t, realserver.PostgresOptions{})
 	s.Exec(probeUser)

@@ -171,7 +171,7 @@ sn: Probe
 userPassword: probe-secret
 `
 
-func TestProbeRealSlapd(t *testing.T) {
+func testRealSlapd(t *testing.T) {
 	t.Parallel()
 	s := realserver.Slapd(t, realserver.SlapdOptions{LDIF: directoryLDIF})
 	plain, secure := strings.TrimPrefix(s.URL, "ldap://"), strings.TrimPrefix(s.TLSURL, "ldaps://")

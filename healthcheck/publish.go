@@ -8,13 +8,16 @@ const (
 	gapAtOnce   = 5 * time.Millisecond
 	gapPromptly = 50 * time.Millisecond
 	gapLazily   = time.Second
+	// A snapshot of a large table in which everything moves costs milliseconds. For so many times
+	// what the newest one cost there is no other, so that a storm leaves the cores to the probes.
+	gapCost = 20
 )
 
 // publisher collects the checks whose status is newer than the snapshot, and knows when the
 // next snapshot is due. It is guarded by Engine.mu.
 type publisher struct {
 	dirty []*check
-	last  time.Duration // when the newest snapshot was published
+	last  time.Duration // when the newest snapshot was published, or later: when there may be another
 	at    time.Duration // when the next one is due, if dirty
 }
 
@@ -45,6 +48,7 @@ func (e *Engine) publish(now time.Duration) {
 	if len(e.pub.dirty) == 0 {
 		return
 	}
+	began := time.Now()
 	e.snap.Store(e.snap.Load().with(e.pub.dirty))
 	for i, c := range e.pub.dirty {
 		c.dirty = false
@@ -52,6 +56,9 @@ func (e *Engine) publish(now time.Duration) {
 	}
 	e.pub.dirty = e.pub.dirty[:0]
 	e.pub.last = now
+	if cost := time.Since(began); cost > gapAtOnce/gapCost {
+		e.pub.last += gapCost * cost
+	}
 	e.tellSubscribers()
 }
 

@@ -145,9 +145,9 @@ func TestJudgeNeverLeavesTheDiagram(t *testing.T) {
 			case was.state == Unknown:
 			case j.state == Up && len(run) < r.rise:
 				t.Fatal("up too early")
-			case j.state == Up && was.state == Down && now.Sub(j.rising) < r.untilUp:
+			case j.state == Up && was.state == Down && now.Sub(j.ills.rising) < r.untilUp:
 				t.Fatal("up before time_until_up")
-			case j.state == Up && was.state == Overloaded && now.Sub(was.busy) < min(2*r.interval, r.overHold) && was.overs > 0:
+			case j.state == Up && was.state == Overloaded && now.Sub(was.ills.busy) < min(2*r.interval, r.overHold) && was.ills.overs > 0:
 				t.Fatal("up too soon after a 503 that came back")
 			case j.state == Down && r.fall == 0 && now.Sub(was.alive) < r.downAfter:
 				t.Fatal("down before down_after")
