@@ -204,12 +204,12 @@ func (h *healthRun) saturated() error {
 		return err
 	}
 	h.victims.kill()
-	real := h.load.Victims * h.load.Monitors
+	killed := h.load.Victims * h.load.Monitors
 	within := healthFall*h.o.Interval + seenSlack
 	began := time.Now()
 	var seenAt time.Duration
 	last, err := h.watch(within, func(s healthSample) bool {
-		if seenAt == 0 && float64(s.Victims) >= minSeen*float64(real) {
+		if seenAt == 0 && float64(s.Victims) >= minSeen*float64(killed) {
 			seenAt = time.Since(began)
 		}
 		return false
@@ -217,9 +217,9 @@ func (h *healthRun) saturated() error {
 	if err != nil {
 		return err
 	}
-	h.say("cores saturated by %d other processes, %d addresses (%d checks) killed:", h.o.Burners, h.load.Victims, real)
-	h.hold(float64(last.Victims) >= minSeen*float64(real), fmt.Sprintf("real failures seen within %s", within),
-		fmt.Sprintf("%.2f %%", 100*float64(last.Victims)/float64(real)), "99 %")
+	h.say("cores saturated by %d other processes, %d addresses (%d checks) killed:", h.o.Burners, h.load.Victims, killed)
+	h.hold(float64(last.Victims) >= minSeen*float64(killed), fmt.Sprintf("real failures seen within %s", within),
+		fmt.Sprintf("%.2f %%", 100*float64(last.Victims)/float64(killed)), "99 %")
 	if seenAt > 0 {
 		h.say("  %-44s %.1f s", "99 % of them seen after", seenAt.Seconds())
 	}
@@ -235,15 +235,21 @@ func (h *healthRun) saturated() error {
 	return nil
 }
 
-// twoPorts finds two free ports.
+// twoPorts finds two ports that are free on every loopback address.
 func twoPorts() ([2]int, error) {
 	var ports [2]int
+	var open []net.Listener
+	defer func() {
+		for _, l := range open {
+			_ = l.Close()
+		}
+	}()
 	for i := range ports {
-		l, err := net.Listen("tcp", "0.0.0.0:0")
+		l, err := net.Listen("tcp", "0.0.0.0:0") //nolint:gosec // G102: a port must be free on all of them
 		if err != nil {
 			return ports, err
 		}
-		defer func() { _ = l.Close() }()
+		open = append(open, l)
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	return ports, nil

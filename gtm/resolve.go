@@ -131,11 +131,11 @@ func (r *resolution) follow(name wireName, owner string) {
 		}
 		visited[name] = true
 		r.ans.Reason.Zone = z.origin.String()
-		if next, alias := r.step(z, name, owner); alias == "" {
+		next, alias := r.step(z, name, owner)
+		if alias == "" {
 			return
-		} else {
-			name, owner = next, alias
 		}
+		name, owner = next, alias
 	}
 	r.end(rcodeNoError, "the chain of aliases is too long")
 }

@@ -8,7 +8,6 @@ import (
 
 // steered is a compiled [[gtm.name]].
 type steered struct {
-	name    wireName
 	display string // with the final dot, as configured
 	ttl     uint32 // seconds
 	allDown string // one of the allDown constants

@@ -103,12 +103,12 @@ func TestValidateKinds(t *testing.T) {
 	f("ldap", func(m *Monitor) { m.BindPassword = "env:X" }, "bind_dn: a password but nobody who binds")
 	f("ldap", func(m *Monitor) { m.BindDN, m.BindPassword = "cn=probe", "hunter2" }, "bind_password: a password must not stand in the configuration")
 	f("ldap", func(m *Monitor) { m.TLS, m.StartTLS = true, true }, "start_tls: tls is encrypted from the first byte and start_tls begins in the clear")
-	f("ldap", func(m *Monitor) { m.CA, m.ServerName = "x", "y" }, "ca: without TLS no certificate is looked at", "server_name: without TLS no certificate is looked at")
+	f("ldap", func(m *Monitor) { m.CA, m.ServerName = "x", "y" }, "ca: no certificate is verified that it could be for", "server_name: no certificate is verified that it could be for")
 
 	f("postgres", func(m *Monitor) { m.User = "" }, "user: nobody to sign in as")
 	f("postgres", func(m *Monitor) { m.Password = "hunter2" }, "password: a password must not stand in the configuration")
 	f("postgres", func(m *Monitor) { m.SSLMode = "prefer" }, `sslmode: the sslmode "prefer" is not known here`)
-	f("postgres", func(m *Monitor) { m.SSLMode, m.CA = "require", "x" }, "ca: without TLS no certificate is looked at")
+	f("postgres", func(m *Monitor) { m.SSLMode, m.CA = "require", "x" }, "ca: no certificate is verified that it could be for")
 	f("postgres", func(m *Monitor) { m.Role = "leader" }, `role: the role "leader" does not exist`)
 	f("postgres", func(m *Monitor) { m.MaxLag = "1MB" }, "max_lag: only a replica lags")
 	f("postgres", func(m *Monitor) { m.Role, m.MaxLag = "replica", "1" }, `max_lag: "1" has no unit`)
@@ -116,7 +116,7 @@ func TestValidateKinds(t *testing.T) {
 	f("xmlrpc", func(m *Monitor) { m.Path = "RPC2" }, `path: "RPC2" is no path of a request`)
 	f("xmlrpc", func(m *Monitor) { m.Path = "/a b\r\nX: y" }, `path: "/a b\r\nX: y" is no path of a request`)
 	f("xmlrpc", func(m *Monitor) { m.Method = "<a>" }, `method: "<a>" is no name of an XML-RPC method`)
-	f("xmlrpc", func(m *Monitor) { m.NoVerify = true }, "no_verify: without TLS no certificate is looked at")
+	f("xmlrpc", func(m *Monitor) { m.NoVerify = true }, "no_verify: no certificate is verified that it could be for")
 	f("xmlrpc", func(m *Monitor) { m.ServerName = "cb" }) // the Host line
 	f("xmlrpc", func(m *Monitor) { m.Headers = []string{"A"} }, `headers[0]: "A" does not begin with a header name and a colon`)
 

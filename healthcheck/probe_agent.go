@@ -3,6 +3,7 @@ package healthcheck
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -60,7 +61,7 @@ func readLine(ctx context.Context, conn io.Reader, r *Result) (line []byte, ok b
 		case n == 0 && err != nil:
 			r.fail(ctx, inFirstByte, err)
 			return nil, false
-		case err == io.EOF: //nolint:errorlint // conn gives the bare value, as io.Reader demands
+		case errors.Is(err, io.EOF):
 			return buf[:n], true
 		case err != nil:
 			r.keep(buf[:n])

@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -94,11 +95,11 @@ func openPing(ip netip.Addr) (*ping, error) {
 		return nil, fmt.Errorf("random bytes: %w", err)
 	}
 	p.seq = int(binary.BigEndian.Uint16(p.data[:2]))
-	datagram, raw, any := "udp4", "ip4:icmp", "0.0.0.0"
+	datagram, raw, everywhere := "udp4", "ip4:icmp", "0.0.0.0"
 	if p.ip.Is6() {
-		datagram, raw, any = "udp6", "ip6:ipv6-icmp", "::"
+		datagram, raw, everywhere = "udp6", "ip6:ipv6-icmp", "::"
 	}
-	conn, err := icmp.ListenPacket(datagram, any)
+	conn, err := icmp.ListenPacket(datagram, everywhere)
 	if err == nil {
 		p.conn, p.to = conn, &net.UDPAddr{IP: p.ip.AsSlice(), Zone: p.ip.Zone()}
 		return p, nil
@@ -106,7 +107,7 @@ func openPing(ip netip.Addr) (*ping, error) {
 	if !mayNot(err) {
 		return nil, err
 	}
-	if conn, err = icmp.ListenPacket(raw, any); err != nil {
+	if conn, err = icmp.ListenPacket(raw, everywhere); err != nil {
 		return nil, err
 	}
 	p.conn, p.to = conn, &net.IPAddr{IP: p.ip.AsSlice(), Zone: p.ip.Zone()}
@@ -165,7 +166,7 @@ func (p *ping) answers(b []byte, from net.Addr) bool {
 		return false
 	}
 	echo, ok := m.Body.(*icmp.Echo)
-	return ok && (p.id == 0 || echo.ID == p.id) && echo.Seq == p.seq && string(echo.Data) == string(p.data[:])
+	return ok && (p.id == 0 || echo.ID == p.id) && echo.Seq == p.seq && bytes.Equal(echo.Data, p.data[:])
 }
 
 // failPing makes r a failure of err in plain words.

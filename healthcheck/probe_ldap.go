@@ -60,7 +60,7 @@ func (m Monitor) refuseTLSKeys(l *problem.List, cure string) {
 		given bool
 	}{{"ca", m.CA != ""}, {"no_verify", m.NoVerify}, {"server_name", m.ServerName != ""}} {
 		if k.given {
-			l.Addf(k.key, cure, "without TLS no certificate is looked at")
+			l.Addf(k.key, cure, "no certificate is verified that it could be for")
 		}
 	}
 }
@@ -201,8 +201,12 @@ func verifyAside(cfg *tls.Config) (*tls.Config, *error) {
 	if cfg.InsecureSkipVerify {
 		return cfg, refused
 	}
-	cfg.InsecureSkipVerify = true //nolint:gosec // VerifyConnection verifies
+	cfg.InsecureSkipVerify = true // VerifyConnection verifies
 	cfg.VerifyConnection = func(state tls.ConnectionState) error {
+		if len(state.PeerCertificates) == 0 {
+			*refused = errFault("the target shows no certificate")
+			return *refused
+		}
 		opts := x509.VerifyOptions{DNSName: cfg.ServerName, Roots: cfg.RootCAs, Intermediates: x509.NewCertPool()}
 		for _, c := range state.PeerCertificates[1:] {
 			opts.Intermediates.AddCert(c)

@@ -21,13 +21,13 @@ func testRealPostgres(t *testing.T) {
 	t.Parallel()
 	s := realserver.Postgres(t, realserver.PostgresOptions{TLS: true, Settings: map[string]string{"max_connections": "8", "superuser_reserved_connections": "2"}})
 	s.Exec(probeUser)
-	primary, any, replica := postgresMonitor(t, "primary"), postgresMonitor(t, "any"), postgresMonitor(t, "replica")
+	primary, either, replica := postgresMonitor(t, "primary"), postgresMonitor(t, "any"), postgresMonitor(t, "replica")
 	liveThrough(t, s, primary, s.Addr, "it is a primary", "timed out while signing in")
 	expect(t, "not a replica", replica, s.Addr, Down, "it is a primary, wanted a replica")
 
 	s.Exec("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
 	expect(t, "read-only", primary, s.Addr, Down, "it is a primary, but it is read-only (default_transaction_read_only), wanted ")
-	expect(t, "read-only, any", any, s.Addr, Up, "it is a primary, but it is read-only")
+	expect(t, "read-only, any", either, s.Addr, Up, "it is a primary, but it is read-only")
 	s.Exec("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()")
 	expect(t, "writable again", primary, s.Addr, Up, "it is a primary")
 

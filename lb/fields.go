@@ -7,7 +7,7 @@ func is(b []byte, lower string) bool {
 	if len(b) != len(lower) {
 		return false
 	}
-	for i := range len(b) {
+	for i := range b {
 		c := b[i]
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'

@@ -107,8 +107,8 @@ func (s *stickShard) evict(now uint32) {
 	delete(s.m, oldest)
 }
 
-// sweep removes the expired entries of one shard and gives the number left in it.
-func (t *stickTable) sweep(n int, now time.Duration) int {
+// sweep removes the expired entries of one shard.
+func (t *stickTable) sweep(n int, now time.Duration) {
 	s := &t.shards[n%stickShards]
 	limit := ticks(now)
 	s.mu.Lock()
@@ -118,7 +118,6 @@ func (t *stickTable) sweep(n int, now time.Duration) int {
 			delete(s.m, key)
 		}
 	}
-	return len(s.m)
 }
 
 // len counts the entries, expired ones that no sweep has met yet included.

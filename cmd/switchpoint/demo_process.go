@@ -42,7 +42,8 @@ func (p *process) launch(args ...string) error {
 		return fmt.Errorf("open the log of %s: %w", p.name, err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(self, args...) //nolint:gosec // G204: it runs itself, with arguments of the demo
+	//nolint:gosec,noctx // it runs itself, with arguments of the demo; stop and kill end it
+	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its own group: Ctrl-C is for the demo, which then stops its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
