@@ -79,7 +79,7 @@ func TestLookupsLikeOtherServers(t *testing.T) {
 
 func (c lookupCase) run(t *testing.T, conn *dns.Conn) {
 	t.Helper()
-	msg, _, err := new(dns.Client).ExchangeWithConn(new(dns.Msg).SetQuestion(dns.Fqdn(c.Qname), dns.StringToType[c.Qtype]), conn)
+	msg, _, err := (&dns.Client{Timeout: time.Minute}).ExchangeWithConn(new(dns.Msg).SetQuestion(dns.Fqdn(c.Qname), dns.StringToType[c.Qtype]), conn)
 	if err != nil {
 		t.Fatalf("case %d: %v", c.ID, err)
 	}

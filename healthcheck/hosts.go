@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"net"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type gate struct {
 	busy   int // probes let through and not over
 	wait   []*check
 	slow   time.Duration // until then
+	all    []*check      // of an address
+	hurry  time.Duration // when they were hurried last
 }
 
 // hosts bounds the probes to one host, so that a machine with many checks is not met by all of
@@ -59,10 +62,12 @@ func leave(m map[string]*gate, name string) {
 // join gives c its gates.
 func (h *hosts) join(c *check) {
 	c.host, c.addr = join(h.byHost, hostOf(c.key.Address)), join(h.byAddr, c.key.Address)
+	c.addr.all = append(c.addr.all, c)
 }
 
 // leave forgets a gate with its last check.
 func (h *hosts) leave(c *check) {
+	c.addr.all = slices.DeleteFunc(c.addr.all, func(other *check) bool { return other == c })
 	leave(h.byHost, hostOf(c.key.Address))
 	leave(h.byAddr, c.key.Address)
 }
@@ -115,4 +120,24 @@ func (g *gate) pop() *check {
 		g.wait = nil
 	}
 	return c
+}
+
+// hurry lets the other checks of an address look at once when one of them, until now good, found
+// the target refusing or broken: most often it is gone for all of them, and waiting for each one's
+// turn would only find that out later. The turn after it is at least half an interval away, so
+// that a change still takes its time. e.mu is held.
+func (e *Engine) hurry(c *check, now time.Duration) {
+	interval := c.mon.def.Interval
+	if c.addr.hurry > 0 && now-c.addr.hurry < interval {
+		return
+	}
+	c.addr.hurry = now
+	for _, other := range c.addr.all {
+		if other == c || other.mon == nil || other.place != waiting || other.j.state == Down {
+			continue
+		}
+		e.wheel.remove(other)
+		other.base = now + other.mon.def.Interval/2
+		e.await(other, now)
+	}
 }

@@ -177,6 +177,9 @@ func (e *Engine) finish(c *check, res Result) (transition, bool) {
 	}
 	c.take(res)
 	e.again(c, now, false)
+	if res.State == Down && !res.TimedOut && c.j.state != Down && c.j.fails == 1 {
+		e.hurry(c, now)
+	}
 	t, changed := e.settle(c, res.At)
 	e.publishIfDue(now)
 	e.first.done(c)

@@ -277,6 +277,48 @@ func TestHostBound(t *testing.T) {
 	})
 }
 
+// When one check of an address finds it refusing, the others look at once; the state still takes
+// fall failures that an interval lies between.
+func TestRefusalHurriesTheAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := map[string]Judging{"a": {}, "b": {}, "c": {}, "d": {}}
+		w := newWorld(t, "", names, "x:1/a", "x:1/b", "x:1/c", "x:1/d", "y:1/a")
+		for _, m := range w.e.monitors {
+			m.def.Interval, m.def.IntervalDown, m.def.IntervalTransition = time.Minute, time.Minute, time.Minute
+		}
+		defer started(t, w.e)()
+		time.Sleep(time.Minute)
+		for name := range names {
+			w.set("x:1/"+name, Down)
+		}
+		failing := func() (n int) {
+			for _, c := range w.e.List() {
+				if c.Fails > 0 && c.Key.Address == "x:1" {
+					n++
+				}
+			}
+			return n
+		}
+		for failing() == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		first := time.Now()
+		time.Sleep(50 * time.Millisecond)
+		if n := failing(); n != 4 {
+			t.Errorf("%d of 4 checks looked", n)
+		}
+		for w.status("x:1/a").State != Down || w.status("x:1/b").State != Down || w.status("x:1/c").State != Down || w.status("x:1/d").State != Down {
+			if w.status("x:1/b").State == Down && time.Since(first) < 30*s {
+				t.Fatal("down without an interval between the failures")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if d := time.Since(first); d > 95*s {
+			t.Errorf("down after %v", d)
+		}
+	})
+}
+
 // A time-out counts only when this process was on time; refusals always do.
 func TestLateProbesExcuseTimeouts(t *testing.T) {
 	inWorld(t, map[string]Judging{"m": {}}, []string{"silent:1/m", "refuses:1/m"}, func(w *world) {

@@ -1,6 +1,6 @@
 // Package realserver runs real servers for tests: OpenLDAP, PostgreSQL,
-// HAProxy, nginx and the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS (dns.go holds what these have
-// in common).
+// HAProxy, nginx and the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
+// (dns.go holds what these have in common).
 //
 // One file per kind of server says what it is made of; process.go starts,
 // watches and signals any of them, ca.go issues their certificates. A server
