@@ -32,6 +32,7 @@ type check struct {
 	due, base  time.Duration
 	place      place
 	restart    bool // the definition changed while a probe ran: its result does not count
+	rush       bool // it goes first: another check of its address has just failed
 	owed       bool // the first round waits for its result
 	dirty      bool // status is newer than the published snapshot
 	held       bool // a fact: manual resume

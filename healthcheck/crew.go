@@ -14,7 +14,7 @@ const idleWorkers = 64
 type crew struct {
 	max   int
 	queue queue
-	first queue // checks with a change pending: when this process is late, they go first
+	first queue // checks that may be about to change: when this process is late, they go first
 	live  int   // workers
 	idle  int   // of them, waiting and not yet signalled
 	ended bool
@@ -31,7 +31,8 @@ func (w *crew) begin(ctx context.Context, work func(context.Context, *check)) {
 
 // give hands c to a worker, now or when one is free.
 func (w *crew) give(c *check) {
-	if c.j.pending() && c.j.state != Unknown {
+	if c.rush || c.j.pending() && c.j.state != Unknown {
+		c.rush = false
 		w.first.push(c)
 	} else {
 		w.queue.push(c)

@@ -137,6 +137,7 @@ func (e *Engine) hurry(c *check, now time.Duration) {
 			continue
 		}
 		e.wheel.remove(other)
+		other.rush = true
 		other.base = now + other.mon.def.Interval/2
 		e.await(other, now)
 	}

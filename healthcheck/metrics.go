@@ -47,8 +47,9 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 			Help: "Time from the start of a probe to its result.", Buckets: buckets,
 		}, []string{"monitor"}),
 		late: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "switchpoint_health_probe_lateness_seconds",
-			Help: "Time from the planned to the real start of a probe.", Buckets: buckets,
+			Name:    "switchpoint_health_probe_lateness_seconds",
+			Help:    "Time from the planned to the real start of a probe.",
+			Buckets: []float64{.001, .005, .01, .02, .03, .04, .05, .06, .07, .08, .09, .1, .15, .25, .5, 1, 2.5, 5},
 		}),
 		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "switchpoint_health_checks",
