@@ -14,6 +14,7 @@ func (e *Engine) SetTable(t *Table) {
 	changed := changedMonitors(e.monitors, t.monitors)
 	e.monitors, e.settings = t.monitors, t.settings
 	e.crew.max, e.hosts.max = inFlightLimit(t.settings), max(1, t.settings.MaxPerHost)
+	e.spread = spreadOf(len(t.checks))
 	e.mets.keep(t.monitors)
 	for _, k := range t.checks {
 		e.adopt(e.want(k), t.monitors[k.Monitor], changed[k.Monitor], now)
@@ -85,9 +86,9 @@ func (e *Engine) adopt(c *check, m *monitor, changed bool, now time.Duration) {
 		c.restart = true
 	case waiting:
 		e.wheel.remove(c)
-		e.await(c, firstDue(now, c.hash, m.def.Interval))
+		e.await(c, firstDue(now, c.hash, m.def.Interval, e.spread))
 	case idle:
-		e.await(c, firstDue(now, c.hash, m.def.Interval))
+		e.await(c, firstDue(now, c.hash, m.def.Interval, e.spread))
 	}
 }
 

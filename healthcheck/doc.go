@@ -44,7 +44,7 @@
 //     twice at the same time, and a missed turn is left out, not made up for.
 //   - A snapshot never changes. A change of state is published at once after a quiet moment and
 //     within 5 ms in a storm, load within 50 ms, measured times within 1 s; where a snapshot is so
-//     large that this would cost more than a twentieth of a core, it comes as often as that allows.
+//     large that this would cost more than a twentieth of a core, it may take 100 ms longer.
 //   - Probes in flight are bounded by max_in_flight, by default a quarter of the descriptors, and
 //     by max_per_host. The connections that probes leave open take at most half of the descriptors.
 //   - The http and https checks of one address take turns and share one connection; every

@@ -48,6 +48,7 @@ type Engine struct {
 	wheel    wheel
 	crew     crew
 	hosts    hosts
+	spread   time.Duration // of the first probes of new checks
 	over     overrun
 	subs     map[*Subscription]struct{}
 	wake     time.Duration // when the loop plans to wake

@@ -166,7 +166,7 @@ func (e *Engine) finish(c *check, res Result) (transition, bool) {
 		return transition{}, false
 	case c.restart:
 		c.restart = false
-		e.await(c, firstDue(now, c.hash, c.mon.def.Interval))
+		e.await(c, firstDue(now, c.hash, c.mon.def.Interval, e.spread))
 		return transition{}, false
 	}
 	counts := e.weigh(c, &res, now)
@@ -194,7 +194,11 @@ func (e *Engine) again(c *check, now time.Duration, soon bool) {
 		e.await(c, now+jitter(jitterShare*min(interval, time.Second)))
 		return
 	}
-	c.base = nextBase(now, c.base, c.hash, interval)
+	after := c.base
+	if c.j.state == Unknown || c.base == 0 { // its first turn was not at its phase: no second one soon after
+		after = now + interval/2
+	}
+	c.base = nextBase(now, after, c.hash, interval)
 	e.await(c, c.base+jitter(interval))
 }
 

@@ -179,7 +179,7 @@ func TestHistory(t *testing.T) {
 		for _, ev := range evs {
 			if ev.Kind == Failed {
 				kinds = append(kinds, "failed")
-				if ev.Times < 9 || ev.Until.Sub(ev.At) < 8*s || ev.Reason != "it is down" {
+				if ev.Times < 8 || ev.Until.Sub(ev.At) < 7*s || ev.Reason != "it is down" {
 					t.Errorf("%+v", ev)
 				}
 				continue

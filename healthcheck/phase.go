@@ -6,8 +6,16 @@ import (
 	"time"
 )
 
-// firstSpread bounds how long a new check waits for its first probe.
-const firstSpread = time.Second
+// New checks wait at most firstSpread for their first probe, or firstEach for each of the table if
+// that is more: a backlog of first probes would take minutes to catch up beside the regular ones.
+const (
+	firstSpread = time.Second
+	firstEach   = 50 * time.Microsecond
+)
+
+func spreadOf(checks int) time.Duration {
+	return max(firstSpread, time.Duration(checks)*firstEach)
+}
 
 // jitterShare: a probe starts up to interval/20 after its phase, so that several probers of one
 // target drift apart.
@@ -28,8 +36,8 @@ func (k Key) hash() uint64 {
 }
 
 // firstDue is when a new check is probed first: promptly, but new ones not all at once.
-func firstDue(now time.Duration, hash uint64, interval time.Duration) time.Duration {
-	return now + time.Duration(hash%uint64(min(interval, firstSpread)))
+func firstDue(now time.Duration, hash uint64, interval, spread time.Duration) time.Duration {
+	return now + time.Duration(hash%uint64(min(interval, spread)))
 }
 
 // nextBase is the first moment after both now and last at which a check of this hash has its

@@ -45,7 +45,7 @@ func TestPhasesSpread(t *testing.T) {
 
 func TestFirstDueIsPrompt(t *testing.T) {
 	for _, interval := range []time.Duration{20 * time.Millisecond, 5 * time.Second, time.Hour} {
-		d := firstDue(time.Minute, Key{Address: "a:1"}.hash(), interval)
+		d := firstDue(time.Minute, Key{Address: "a:1"}.hash(), interval, spreadOf(10))
 		if d < time.Minute || d >= time.Minute+min(interval, time.Second) {
 			t.Errorf("interval %v: %v", interval, d)
 		}

@@ -10,7 +10,9 @@ const (
 	gapLazily   = time.Second
 	// A snapshot of a large table in which everything moves costs milliseconds. For so many times
 	// what the newest one cost there is no other, so that a storm leaves the cores to the probes.
-	gapCost = 20
+	// It is bounded, because a process without CPU measures its waiting as cost.
+	gapCost    = 20
+	gapCostMax = 100 * time.Millisecond
 )
 
 // publisher collects the checks whose status is newer than the snapshot, and knows when the
@@ -57,7 +59,7 @@ func (e *Engine) publish(now time.Duration) {
 	e.pub.dirty = e.pub.dirty[:0]
 	e.pub.last = now
 	if cost := time.Since(began); cost > gapAtOnce/gapCost {
-		e.pub.last += gapCost * cost
+		e.pub.last += min(gapCost*cost, gapCostMax)
 	}
 	e.tellSubscribers()
 }
