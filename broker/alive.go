@@ -50,16 +50,3 @@ func (b *Broker) notServing() string {
 	}
 	return ""
 }
-
-// Health is the same in words, for readiness pages and the operator: nil or why not.
-func (b *Broker) Health() error {
-	if why := b.notServing(); why != "" {
-		return refusalText(why)
-	}
-	return nil
-}
-
-// refusalText is an error that is only its text.
-type refusalText string
-
-func (t refusalText) Error() string { return string(t) }

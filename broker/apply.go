@@ -35,7 +35,7 @@ func (c Change) String() string {
 // written. An invalid setup is a problem.List; ErrConflict means that somebody else changed the
 // setup meanwhile. who is the admin, for the log.
 func (b *Broker) Apply(ctx context.Context, s Setup, dryRun bool, who string) ([]Change, error) {
-	if err := s.Validate(b.o.Monitors, b.cfg.Cluster); err != nil {
+	if err := b.usable(s); err != nil {
 		return nil, err
 	}
 	s = s.WithDefaults()
@@ -56,7 +56,7 @@ func (b *Broker) Seed(ctx context.Context, s Setup) (bool, error) {
 	if b.table.Load().version > 0 {
 		return false, nil
 	}
-	if err := s.Validate(b.o.Monitors, b.cfg.Cluster); err != nil {
+	if err := b.usable(s); err != nil {
 		return false, err
 	}
 	err := b.replace(ctx, s.WithDefaults(), 0, "seed", nil)
@@ -64,6 +64,17 @@ func (b *Broker) Seed(ctx context.Context, s Setup) (bool, error) {
 		return false, b.loadSetup(ctx)
 	}
 	return err == nil, err
+}
+
+// usable refuses a setup that this broker could not serve with, before anything is written: a
+// stored one would keep every broker from starting. Its error is a problem.List, or says which
+// secret cannot be read.
+func (b *Broker) usable(s Setup) error {
+	if err := s.Validate(b.o.Monitors, b.cfg.Cluster); err != nil {
+		return err
+	}
+	_, err := b.compile(s, b.table.Load())
+	return err
 }
 
 func (b *Broker) replace(ctx context.Context, s Setup, version int64, who string, changes []Change) error {
@@ -78,7 +89,7 @@ func (b *Broker) replace(ctx context.Context, s Setup, version int64, who string
 		return err
 	}
 	if err := b.loadSetup(ctx); err != nil {
-		return err
+		return fmt.Errorf("setup version %d is stored, but this broker has not loaded it yet: %w", version+1, err)
 	}
 	select {
 	case b.reload <- struct{}{}: // Run starts the clients of new directories

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 const (
 	dialTimeout   = 500 * time.Millisecond // BR3
 	dialTogether  = 3                      // free desktops of a pool that are tried at once
+	dialMost      = 5 * dialTogether       // free desktops of a pool that one round tries
 	connectRounds = 5                      // others may take the chosen desktop first
 )
 
@@ -49,11 +51,12 @@ func (b *Broker) Connect(ctx context.Context, req ConnectRequest) (Connection, e
 		}
 	}
 	b.metrics.connects.WithLabelValues(code).Inc()
-	if code != CodeSessionExpired { // a token that nobody holds is not worth a row
-		refused := row.Refused(code)
-		refused.Session = row.Session
-		b.record(ctx, refused, req.Arrived)
+	if code == CodeSessionExpired { // a token that nobody holds is not worth a row
+		return Connection{}, refusal(code, "")
 	}
+	refused := row.Refused(code)
+	refused.Session = row.Session
+	b.record(ctx, refused, req.Arrived)
 	return Connection{}, refusal(code, row.Ref)
 }
 
@@ -90,9 +93,7 @@ var errUnreachable = errors.New("no desktop answered within " + dialTimeout.Stri
 
 // claim is one round: candidates, health, claim.
 func (b *Broker) claim(ctx context.Context, req ConnectRequest, s Session, offer OfferID, row LogRow) (Candidate, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	list, err := b.o.Store.Candidates(ctx, s, offer, dialTogether)
+	list, err := b.candidates(ctx, s, offer)
 	if err != nil {
 		return Candidate{}, err
 	}
@@ -105,11 +106,29 @@ func (b *Broker) claim(ctx context.Context, req ConnectRequest, s Session, offer
 		rec.Desktop = "" // any one will do: no need to lose a race for this one
 	}
 	rec.Log.Duration = time.Since(req.Arrived)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	return b.o.Store.Connect(ctx, rec)
 }
 
-// answering returns the first desktop that takes a connection; those that need no check do.
+func (b *Broker) candidates(ctx context.Context, s Session, offer OfferID) ([]Candidate, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return b.o.Store.Candidates(ctx, s, offer, dialMost)
+}
+
+// answering returns the first desktop that takes a connection, trying a few at a time.
 func answering(ctx context.Context, list []Candidate) (Candidate, bool) {
+	for few := range slices.Chunk(list, dialTogether) {
+		if c, ok := firstAnswering(ctx, few); ok {
+			return c, true
+		}
+	}
+	return Candidate{}, false
+}
+
+// firstAnswering tries all at once; those that need no check do answer.
+func firstAnswering(ctx context.Context, list []Candidate) (Candidate, bool) {
 	alive := make([]bool, len(list))
 	var wg sync.WaitGroup
 	for i, c := range list {

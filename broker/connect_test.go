@@ -89,6 +89,24 @@ func TestConnectHealthFirst(t *testing.T) {
 	}
 }
 
+// TestConnectSearchesThePool: desktops that do not answer do not hide the one that does.
+func TestConnectSearchesThePool(t *testing.T) {
+	t.Parallel()
+	b := newCluster(t).start(1, nil)
+	s := localSetup(t)
+	upHost, upPort := desktopHost(t, true)
+	downHost, downPort := desktopHost(t, false)
+	s.Desktops = []broker.Desktop{{Name: "up", Pool: "floor", Host: upHost, Port: upPort}}
+	for i := range 14 {
+		s.Desktops = append(s.Desktops, broker.Desktop{Name: "down-" + strconv.Itoa(i), Pool: "floor", Host: downHost, Port: downPort})
+	}
+	b.fill(t, s)
+	in := b.Login(t.Context(), login("u0", "p"))
+	if c, code := b.connect(t, in.Token, in.Offers[0].ID); code != "" || c.Desktop != "up" {
+		t.Errorf("%+v, %s", c, code)
+	}
+}
+
 // TestConnectAtOnce: users of two brokers race for too few desktops; each is given out once.
 func TestConnectAtOnce(t *testing.T) {
 	t.Parallel()
@@ -139,7 +157,11 @@ func TestConnectRefusals(t *testing.T) {
 	in := b.Login(t.Context(), login("u0", "p"))
 	connect := func(token, offer, key string) string {
 		_, err := b.Connect(t.Context(), broker.ConnectRequest{Token: token, Offer: offer, Key: key})
-		if r, ok := err.(*broker.Refusal); ok && r.Code != broker.CodeSessionExpired {
+		if r, ok := err.(*broker.Refusal); ok && r.Code == broker.CodeSessionExpired {
+			if r.Ref != "" {
+				t.Errorf("reference %s leads to no log row", r.Ref)
+			}
+		} else if ok {
 			if row, err := b.ExplainRef(t.Context(), r.Ref); err != nil || row.Code != r.Code || row.User != "u0" {
 				t.Errorf("log row of %s: %+v, %v", r.Code, row, err)
 			}

@@ -12,16 +12,15 @@ import (
 // Explanation says where a user's login would go and why. It needs no password and changes
 // nothing, so it is for admins only.
 type Explanation struct {
-	User        string   `json:"user"`
-	Directory   string   `json:"directory"`
-	DN          string   `json:"dn,omitempty"`
-	Action      string   `json:"action"` // as redirect.Action, or "refused"
-	Destination string   `json:"destination,omitempty"`
-	URL         string   `json:"url,omitempty"`
-	Rule        string   `json:"rule,omitempty"`
-	Policy      string   `json:"policy,omitempty"`
-	Offers      []string `json:"offers,omitempty"`
-	Reason      []string `json:"reason"`
+	User        string
+	Directory   string
+	DN          string
+	Action      string // as redirect.Action, or "refused"
+	Destination string
+	URL         string
+	Rule        string
+	Offers      []string
+	Reason      []string
 }
 
 // Explain follows a login of user from directory (empty: all, in order) up to the offers.
@@ -46,7 +45,6 @@ func (b *Broker) Explain(ctx context.Context, user, directoryName string) (Expla
 		return x, nil
 	}
 	grants, _, why := choosePolicy(t.policies, t.kinds, who.entry.Attributes)
-	x.Policy = why
 	x.Reason = append(x.Reason, why)
 	offers, err := b.o.Store.Offers(ctx, OfferQuery{Who: who.Who, Grants: grants})
 	if err != nil {

@@ -43,7 +43,13 @@ func (b *Broker) identify(ctx context.Context, t *table, a *attempt) (who identi
 		code = CodeDirectoryUnavailable
 	}
 	if a.Directory == "" || a.Directory == LocalDirectory {
-		if name := canonicalUser(a.User); b.localUser(t, name, a.Password) {
+		name := canonicalUser(a.User)
+		ok, err := b.localUser(ctx, t, name, a.Password)
+		if err != nil {
+			a.because("local users: no turn to check the password: %v", err)
+			return identity{}, CodeBusy
+		}
+		if ok {
 			a.because("local user")
 			return identity{Who: Who{Directory: LocalDirectory, User: name}}, ""
 		}
@@ -62,16 +68,21 @@ func plausible(user, password string) bool {
 		password != "" && len(password) <= maxPassword && !strings.ContainsRune(password, 0)
 }
 
-// localUser does the same work for a user that does not exist.
-func (b *Broker) localUser(t *table, name, password string) bool {
+// localUser does the same work for a user that does not exist. Its error means that ctx ended
+// before its turn came.
+func (b *Broker) localUser(ctx context.Context, t *table, name, password string) (bool, error) {
 	if len(t.users) == 0 {
-		return false
+		return false, nil
 	}
 	hash, ok := t.users[name]
 	if !ok {
 		hash = b.dummy
 	}
-	b.hashing <- struct{}{}
+	select {
+	case b.hashing <- struct{}{}:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	defer func() { <-b.hashing }()
-	return hash.verify(password) && ok
+	return hash.verify(password) && ok, nil
 }

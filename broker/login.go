@@ -76,6 +76,8 @@ func (b *Broker) Login(ctx context.Context, req LoginRequest) LoginResult {
 	b.metrics.login(res, time.Since(req.Arrived))
 	if res.Refusal != nil {
 		b.log.Info("login refused", "code", res.Refusal.Code, "ref", res.Refusal.Ref, "client", req.ClientAddr, "took", time.Since(req.Arrived))
+	} else {
+		b.log.Debug("login", "redirect", res.Redirect, "ref", res.Ref, "client", req.ClientAddr, "took", time.Since(req.Arrived))
 	}
 	return res
 }
@@ -99,7 +101,7 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 		return LoginResult{}, CodeStopped
 	}
 	if !b.admit.enter(ctx) {
-		a.because("%d logins are in work and no place became free in %s", b.admit.capacity(), b.cfg.LoginWait)
+		a.because("%d logins are in work and no place became free in time (login_wait is %s)", b.admit.capacity(), b.cfg.LoginWait)
 		return LoginResult{}, CodeBusy
 	}
 	defer b.admit.leave()
@@ -119,9 +121,10 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 func (b *Broker) goOn(ctx context.Context, t *table, a *attempt, who identity) (LoginResult, string) {
 	d := b.decideHome(ctx, t, who)
 	a.row.Reason = append(a.row.Reason, d.Reason...)
-	rec := LoginRecord{Who: who.Who, Key: a.Key, KeyLife: keyLife}
+	rec := LoginRecord{Who: who.Who, KeyLife: keyLife}
 	if a.Key != "" {
-		rec.KeyMAC = keyMAC(b.member.Cluster.Secret, who.Who, a.Password)
+		rec.Key = keyID(b.member.Cluster.Secret, a.Key)
+		rec.KeyMAC = keyMAC(b.member.Cluster.Secret, who.Who, a.Password, a.Key)
 	}
 	switch d.Action {
 	case redirect.Forward:
@@ -132,13 +135,13 @@ func (b *Broker) goOn(ctx context.Context, t *table, a *attempt, who identity) (
 	case redirect.HomeUnavailable:
 		return LoginResult{}, CodeHomeUnavailable
 	default:
-		rec.NewSession = b.newSession(t, a, who, rec.KeyMAC)
+		rec.NewSession = b.newSession(t, a, who)
 	}
 	return b.recordLogin(ctx, a, rec)
 }
 
 // newSession prepares the session that the store will make, with what the policy grants.
-func (b *Broker) newSession(t *table, a *attempt, who identity, mac [32]byte) *NewSession {
+func (b *Broker) newSession(t *table, a *attempt, who identity) *NewSession {
 	grants, ok, why := choosePolicy(t.policies, t.kinds, who.entry.Attributes)
 	a.because("%s", why)
 	n := &NewSession{Life: b.cfg.SessionLifetime, EmptyCode: CodeNoDesktop}
@@ -149,7 +152,7 @@ func (b *Broker) newSession(t *table, a *attempt, who identity, mac [32]byte) *N
 	a.row.Session = n.ID
 	a.token = newToken(b.cfg.SiteID)
 	if a.Key != "" {
-		a.token = keyedToken(b.member.Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, mac)
+		a.token = keyedToken(b.member.Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, a.Password)
 	}
 	n.TokenHash = a.token.Hash()
 	return n
@@ -180,7 +183,7 @@ func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (
 	}
 	res := LoginResult{Offers: out.Offers, Ref: a.row.Ref}
 	if out.Replayed {
-		res.Token = keyedToken(b.member.Cluster.Secret, out.Session.SiteID, out.Session.ID, rec.Key, rec.KeyMAC).String()
+		res.Token = keyedToken(b.member.Cluster.Secret, out.Session.SiteID, out.Session.ID, a.Key, a.Password).String()
 	} else {
 		res.Token = a.token.String()
 	}

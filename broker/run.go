@@ -18,7 +18,9 @@ const (
 	liveness   = 6 * time.Second // DC2: a broker that did not beat for so long is suspect
 	pollSetup  = time.Second
 	purgeEvery = 10 * time.Minute
-	pollBound  = 2 * time.Second // a background call that takes longer means: the store is down
+	purgeBound = 30 * time.Second
+	pollBound  = 2 * time.Second  // a background call that takes longer means: the store is down
+	loadBound  = 10 * time.Second // one read of the whole setup
 	// retireAfter lets logins that use a replaced directory client finish.
 	retireAfter = loginTimeout
 
@@ -89,7 +91,7 @@ func (b *Broker) followSetup(ctx context.Context) {
 	clients.follow(b.table.Load())
 	tick := time.NewTicker(pollSetup)
 	defer tick.Stop()
-	failed := int64(-1)
+	told := int64(-1) // the version whose failure stands in the log
 	for {
 		select {
 		case <-ctx.Done():
@@ -102,16 +104,14 @@ func (b *Broker) followSetup(ctx context.Context) {
 			version, err = b.o.Store.SetupVersion(ctx)
 			return err
 		})
-		if err != nil || version == b.table.Load().version || version == failed {
-			clients.follow(b.table.Load()) // Seed and Apply load the table themselves
-			continue
+		if err == nil && version != b.table.Load().version {
+			// What fails is tried again: the database or a secret's file may be back by then.
+			if err := b.loadSetup(ctx); err != nil && version != told {
+				b.log.Error("the new setup cannot be used; the old one stays", "version", version, "error", err)
+				told = version
+			}
 		}
-		if err := b.loadSetup(ctx); err != nil {
-			b.log.Error("the new setup cannot be used; the old one stays", "version", version, "error", err)
-			failed = version
-			continue
-		}
-		clients.follow(b.table.Load())
+		clients.follow(b.table.Load()) // Seed and Apply load the table themselves
 	}
 }
 
@@ -119,6 +119,8 @@ func (b *Broker) followSetup(ctx context.Context) {
 func (b *Broker) loadSetup(ctx context.Context) error {
 	b.loading.Lock()
 	defer b.loading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, loadBound)
+	defer cancel()
 	s, version, err := b.o.Store.Setup(ctx)
 	if err != nil {
 		return err
@@ -127,11 +129,12 @@ func (b *Broker) loadSetup(ctx context.Context) error {
 	if old.version == version {
 		return nil
 	}
-	t, err := b.compile(s, version, old)
+	t, err := b.compile(s, old)
 	b.metrics.setupFailed(err != nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("setup version %d: %w", version, err)
 	}
+	t.version = version
 	if b.o.SetChecks != nil {
 		b.o.SetChecks(t.checks)
 	}
@@ -185,14 +188,7 @@ func (b *Broker) purges(ctx context.Context) {
 	tick := time.NewTicker(purgeEvery)
 	defer tick.Stop()
 	for {
-		bounded, cancel := context.WithTimeout(ctx, time.Minute)
-		p, err := b.o.Store.Purge(bounded, Retention{Log: b.cfg.LogRetention, Sessions: keepSessions})
-		cancel()
-		switch {
-		case err != nil && ctx.Err() == nil:
-			b.log.Warn("purge failed", "error", err)
-		case p != Purged{}:
-			b.log.Info("purged", "released", p.Released, "sessions", p.Sessions, "keys", p.Keys, "log", p.Log)
+		for b.purge(ctx) {
 		}
 		select {
 		case <-ctx.Done():
@@ -200,4 +196,21 @@ func (b *Broker) purges(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// purge does one bounded piece of the work and says whether there may be more.
+func (b *Broker) purge(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, purgeBound)
+	defer cancel()
+	p, err := b.o.Store.Purge(ctx, Retention{Log: b.cfg.LogRetention, Sessions: keepSessions})
+	if err != nil {
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			b.log.Warn("purge failed", "error", err)
+		}
+		return false
+	}
+	if p != (Purged{}) {
+		b.log.Info("purged", "released", p.Released, "sessions", p.Sessions, "keys", p.Keys, "log", p.Log)
+	}
+	return p.More
 }

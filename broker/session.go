@@ -32,8 +32,8 @@ type Grant struct {
 // Redirect is set.
 type LoginRecord struct {
 	Who
-	// Key is the client's Idempotency-Key, empty when it sent none; KeyMAC binds it to the
-	// user and the password.
+	// Key stands for the client's Idempotency-Key without revealing it, empty when it sent none;
+	// KeyMAC binds it to the user and the password.
 	Key    string
 	KeyMAC [32]byte
 	// KeyLife is how long a key is remembered.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"switchpoint/broker"
+	"switchpoint/directory/demodir"
 	"switchpoint/healthcheck"
 	"switchpoint/internal/problem"
 	"switchpoint/redirect"
@@ -81,6 +84,42 @@ func TestSeed(t *testing.T) {
 	if _, err := newCluster(t).start(1, nil).Seed(t.Context(), s); err == nil {
 		t.Error("a wrong seed was accepted")
 	}
+}
+
+// TestUnreadableSecret: a setup that cannot be used is not stored; one that is stored already is
+// used as soon as it can be.
+func TestUnreadableSecret(t *testing.T) {
+	t.Parallel()
+	address, _ := serveDirectory(t, "127.0.0.1:0")
+	reg := prometheus.NewRegistry()
+	b := newCluster(t).start(1, func(o *broker.Options) { o.Metrics = reg })
+	failed := func() bool {
+		return testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP switchpoint_broker_setup_failed 1 while the newest setup in the database cannot be used and an older one serves.
+# TYPE switchpoint_broker_setup_failed gauge
+switchpoint_broker_setup_failed 1
+`), "switchpoint_broker_setup_failed") == nil
+	}
+	home := corp(t, address)
+	secret := filepath.Join(t.TempDir(), "later")
+	home.BindPassword = "file:" + secret
+	s := ukSetup(home)
+	for _, dryRun := range []bool{true, false} {
+		if _, err := b.Apply(t.Context(), s, dryRun, "admin"); err == nil || !strings.Contains(err.Error(), secret) {
+			t.Errorf("an unreadable secret: %v", err)
+		}
+	}
+	if v, err := b.store.SetupVersion(t.Context()); err != nil || v != 0 {
+		t.Fatalf("version %d was stored, %v", v, err)
+	}
+	if _, err := b.store.ReplaceSetup(t.Context(), s.WithDefaults(), 0, broker.LogRow{ID: "by another broker"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the broker tells of the setup that it cannot use", failed)
+	if err := os.WriteFile(secret, []byte(demodir.ServicePassword), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the setup is used", func() bool { return b.Login(t.Context(), login("bob", "bob-demo")).Token != "" })
 }
 
 // TestMembership: the site id is unique among live brokers, and the newest process has it.
@@ -197,7 +236,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("alice: %+v, %v", x, err)
 	}
 	x, err = b.Explain(t.Context(), "bob", "corp")
-	if err != nil || x.Action != "log-in-here" || len(x.Offers) != 2 || !strings.HasPrefix(x.Offers[0], "uk-bob (assigned") || !strings.Contains(x.Policy, `"all"`) {
+	if err != nil || x.Action != "log-in-here" || len(x.Offers) != 2 || !strings.HasPrefix(x.Offers[0], "uk-bob (assigned") || !strings.Contains(strings.Join(x.Reason, "\n"), `policy "all"`) {
 		t.Errorf("bob: %+v, %v", x, err)
 	}
 	x, err = b.Explain(t.Context(), "nobody", "")

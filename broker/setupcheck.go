@@ -107,11 +107,12 @@ func (s Setup) checkDesktops(l *problem.List, pools map[string]string) map[strin
 		if !plainHost(d.Host) {
 			l.Addf(path+".host", "write a host name or an address without port", "%q is no host", d.Host)
 		}
-		if d.Port < 1 || d.Port > 65535 {
-			l.Addf(path+".port", "leave it out for the protocol's own", "port %d is not in 1..65535", d.Port)
-		}
-		if defaultPort(d.Protocol) == 0 {
+		known := defaultPort(d.Protocol) != 0
+		if !known {
 			l.Addf(path+".protocol", `write "rdp", "ssh" or "vnc"`, "unknown protocol %q", d.Protocol)
+		}
+		if left := d.Port == 0 && !known; !left && (d.Port < 1 || d.Port > 65535) { // left out, and no default to take
+			l.Addf(path+".port", "leave it out for the protocol's own", "port %d is not in 1..65535", d.Port)
 		}
 		if d.State != stateEnabled && d.State != stateMaintenance {
 			l.Addf(path+".state", `write "enabled" or "maintenance"`, "unknown state %q", d.State)

@@ -60,6 +60,8 @@ func (s Setup) checkPolicies(l *problem.List, pools map[string]string) {
 		for j, pool := range p.Pools {
 			if _, ok := pools[pool]; !ok {
 				l.Addf(path+"."+index("desktop_pools", j), "name one of the [[desktop_pool]] entries", "unknown desktop pool %q", pool)
+			} else if slices.Contains(p.Pools[:j], pool) {
+				l.Addf(path+"."+index("desktop_pools", j), "raise max_offers to offer more of one pool", "desktop pool %q is listed twice", pool)
 			}
 		}
 		if p.MaxOffers < 1 || p.MaxOffers > maxSlot {

@@ -70,8 +70,9 @@ type Store interface {
 	// holds no such offer, ErrNoDesktop when none is free, ErrMaintenance.
 	Candidates(ctx context.Context, s Session, offer OfferID, limit int) ([]Candidate, error)
 	// Connect gives the session its desktop: a pooled one is claimed for the user atomically
-	// under any concurrency. Errors as Candidates, and ErrConflict when r.Desktop was taken
-	// meanwhile, ErrKeyReused when the key stands for another offer.
+	// under any concurrency. A key that was used before for the same desktop changes nothing.
+	// Errors as Candidates, and ErrConflict when r.Desktop was taken meanwhile, ErrKeyReused when
+	// the key stands for another offer.
 	Connect(ctx context.Context, r ConnectRecord) (Candidate, error)
 	// Logout ends the session and releases the pooled desktops that it holds.
 	Logout(ctx context.Context, sessionID string, log LogRow) (released int, err error)
@@ -82,7 +83,8 @@ type Store interface {
 	AppendLog(ctx context.Context, row LogRow) error
 	// LogByRef finds the newest log row with the reference.
 	LogByRef(ctx context.Context, ref string) (LogRow, error)
-	// Purge releases the desktops of expired sessions and deletes what is older than r keeps.
+	// Purge releases the desktops of expired sessions and deletes what is older than r keeps: a
+	// bounded number of rows at a time, so it is called again while it says More.
 	Purge(ctx context.Context, r Retention) (Purged, error)
 }
 
@@ -95,4 +97,5 @@ type Retention struct {
 // Purged counts what one Purge did.
 type Purged struct {
 	Released, Sessions, Keys, Log int
+	More                          bool // it stopped at its bound
 }

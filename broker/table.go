@@ -34,13 +34,13 @@ type dirEntry struct {
 
 // compile makes the table of a setup. Clients of directories that did not change are taken over
 // from old, with their connections.
-func (b *Broker) compile(s Setup, version int64, old *table) (*table, error) {
+func (b *Broker) compile(s Setup, old *table) (*table, error) {
 	s = s.WithDefaults()
 	if err := s.Validate(b.o.Monitors, b.cfg.Cluster); err != nil {
-		return nil, fmt.Errorf("setup version %d: %w", version, err)
+		return nil, err
 	}
 	t := &table{
-		version: version, setup: s,
+		setup:        s,
 		destinations: make(map[string]redirect.Destination),
 		kinds:        make(map[string]string),
 		users:        make(map[string]phc),

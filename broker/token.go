@@ -63,15 +63,22 @@ func newToken(siteID int) Token {
 }
 
 // keyedToken derives the token of a login that came with an Idempotency-Key (LG4): any broker
-// of the cluster gets the same bytes for the same session, key and password, and nothing that
-// would reveal them is stored.
-func keyedToken(secret [32]byte, siteID int, sessionID, key string, mac [32]byte) Token {
-	return Token{SiteID: siteID, Secret: keyed(secret, "session-token", sessionID, key, string(mac[:]))}
+// of the cluster gets the same bytes for the same session, key and password. Neither key nor
+// password is stored, so that a copy of the database (the cluster's secret is in it) reveals no
+// token, and no password to who tries likely ones.
+func keyedToken(secret [32]byte, siteID int, sessionID, key, password string) Token {
+	return Token{SiteID: siteID, Secret: keyed(secret, "session-token", sessionID, key, password)}
+}
+
+// keyID stands in the store in place of the Idempotency-Key of a login.
+func keyID(secret [32]byte, key string) string {
+	id := keyed(secret, "login-key-id", key)
+	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
 // keyMAC binds an Idempotency-Key to who signs in and with which password (LG4).
-func keyMAC(secret [32]byte, who Who, password string) [32]byte {
-	return keyed(secret, "login-key", who.Directory, who.User, password)
+func keyMAC(secret [32]byte, who Who, password, key string) [32]byte {
+	return keyed(secret, "login-key", who.Directory, who.User, password, key)
 }
 
 // keyed is HMAC-SHA256 over the parts, each with its length before it, so that no two lists of

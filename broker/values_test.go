@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -96,6 +98,21 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestLocalUserWaits: a password check whose turn does not come ends with its context.
+func TestLocalUserWaits(t *testing.T) {
+	b := &Broker{hashing: make(chan struct{}, 1)}
+	b.hashing <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	users := &table{users: map[string]phc{"x": {}}}
+	if ok, err := b.localUser(ctx, users, "x", "y"); ok || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", ok, err)
+	}
+	if _, code := b.identify(ctx, users, &attempt{LoginRequest: LoginRequest{User: "x", Password: "y"}}); code != CodeBusy {
+		t.Errorf("it counts as %q", code)
+	}
+}
+
 func TestConnectionFile(t *testing.T) {
 	f := connectionFile(Candidate{Name: `a/b"..`, Host: "2001:db8::1", Port: 3389, Protocol: ProtocolRDP}, "x\r\nalternate shell:s:calc.exe")
 	if strings.Contains(f.Text, "\nalternate") || !strings.Contains(f.Text, "full address:s:[2001:db8::1]:3389\r\n") || f.Name != "a-b---.rdp" {
@@ -179,14 +196,15 @@ func TestSetupValidate(t *testing.T) {
 		{"pools", "desktop_pool[0].kind desktop_pool[1].name desktop_pool[1].check desktop_pool[2].name", Setup{DesktopPools: []DesktopPool{
 			{Name: "a"}, {Name: "a", Kind: KindPooled, Check: "ping"}, {Name: "x\ny", Kind: KindPooled},
 		}}},
-		{"desktops", "desktop[0].pool desktop[0].host desktop[1].port desktop[1].protocol desktop[1].state desktop[2].name desktop[2].host", Setup{
+		{"desktops", "desktop[0].pool desktop[0].host desktop[1].protocol desktop[1].state desktop[2].name desktop[2].host desktop[3].protocol desktop[3].port", Setup{
 			DesktopPools: pools, Desktops: []Desktop{
 				{Name: "a", Pool: "nope", Host: "h\r\nx"}, {Name: "b", Pool: "own", Host: "h", Protocol: "telnet", State: "broken"},
 				{Name: "b", Pool: "own", Host: "h:1", Port: 1},
+				{Name: "c", Pool: "own", Host: "h", Protocol: "telnet", Port: 65536},
 			}}},
-		{"policies", "policy[0].attribute policy[0].desktop_pools[0] policy[1].max_offers policy[1] policy[2].value policy[2]", Setup{
+		{"policies", "policy[0].attribute policy[0].desktop_pools[0] policy[1].desktop_pools[2] policy[1].max_offers policy[1] policy[2].value policy[2]", Setup{
 			DesktopPools: pools, Policies: []Policy{
-				{Name: "a", Value: "x", Pools: []string{"nope"}}, {Name: "b", MaxOffers: 65},
+				{Name: "a", Value: "x", Pools: []string{"nope"}}, {Name: "b", MaxOffers: 65, Pools: []string{"floor", "own", "floor"}},
 				{Name: "c", Attribute: "x", Match: "regex", Value: "("},
 			}}},
 		{"assignments", "assignment[0].directory assignment[0].desktop assignment[1].desktop assignment[3].user assignment[3].desktop", Setup{

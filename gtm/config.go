@@ -49,7 +49,7 @@ type RRL struct {
 // TCP is [gtm.tcp]: what connections can take.
 type TCP struct {
 	Connections int           `toml:"connections"` // at once, default 1000
-	PerClient   int           `toml:"per_client"`  // of them from one address, default 100
+	PerClient   int           `toml:"per_client"`  // of them from one address (IPv6: one /64), default 100
 	Idle        time.Duration `toml:"idle"`        // a connection without queries, default 10s
 }
 

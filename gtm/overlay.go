@@ -150,7 +150,9 @@ func (o *overlay) host(u hostUse, given map[wireName]bool) {
 		return
 	}
 	given[u.host] = true
-	n.add(addressRecord(u.host.String(), u.addr, u.ttl), &o.store)
+	rr := addressRecord(u.host.String(), u.addr, u.ttl)
+	oneTTL(n.get(rr.Header().Rrtype), rr)
+	n.add(rr, &o.store)
 }
 
 func hasAddress(n *node, addr netip.Addr) bool {

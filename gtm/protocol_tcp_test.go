@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,6 +70,48 @@ func TestRowTCPPipelining(t *testing.T) {
 				t.Fatalf("in steps of %d: %v", step, m)
 			}
 			seen[m.Id] = true
+		}
+	}
+}
+
+// TestTCPAnswersDoNotWait: a query has its answer while the next one is only half here, and when
+// what comes behind it ends the connection.
+func TestTCPAnswersDoNotWait(t *testing.T) {
+	c := tcpRow(t, TCP{})
+	pkt := pack(t, brokerQuery)
+	frame := append([]byte{byte(len(pkt) >> 8), byte(len(pkt))}, pkt...)
+	response := append([]byte{}, frame...)
+	response[4] |= 0x80 // QR
+	for name, behind := range map[string][]byte{
+		"half a length": frame[:1], "half a query": frame[:10], "a response": response,
+	} {
+		k := c.dial()
+		if _, err := k.conn.Write(append(append([]byte{}, frame...), behind...)); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.conn.SetDeadline(time.Now().Add(DefaultTCPIdle / 2)); err != nil {
+			t.Fatal(err)
+		}
+		if m := unpack(t, k.read()); len(m.Answer) != 1 {
+			t.Errorf("before %s: %v", name, m)
+		}
+	}
+}
+
+// TestTCPClients: the addresses of one IPv6 /64 are one client.
+func TestTCPClients(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		one  bool
+	}{
+		{"192.0.2.1", "192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true},
+		{"2001:db8:1:2::1", "2001:db8:1:3::1", false},
+		{"fe80::1%eth0", "fe80::2%eth1", true},
+	} {
+		if one := hostOf(netip.MustParseAddr(c.a)) == hostOf(netip.MustParseAddr(c.b)); one != c.one {
+			t.Errorf("%s and %s are one client: %v", c.a, c.b, one)
 		}
 	}
 }

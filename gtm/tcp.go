@@ -15,7 +15,7 @@ import (
 // tcpLimits bound what connections can take (RFC 7766 section 6.1 and 6.2, RFC 9210).
 type tcpLimits struct {
 	total     int           // connections at once
-	perClient int           // of them from one address
+	perClient int           // of them from one client
 	idle      time.Duration // from the end of one query to the end of the next
 	write     time.Duration // for the client to take an answer
 }
@@ -27,8 +27,17 @@ const writeTimeout = 5 * time.Second
 type connTable struct {
 	mu     sync.Mutex
 	closed bool
-	open   map[net.Conn]netip.Addr
+	open   map[net.Conn]netip.Addr // by hostOf
 	count  map[netip.Addr]int
+}
+
+// hostOf is what counts as one client: an IPv4 address, or an IPv6 /64, of which one host can
+// use every address.
+func hostOf(client netip.Addr) netip.Addr {
+	if client.Is4() {
+		return client
+	}
+	return netip.PrefixFrom(client.WithZone(""), 64).Masked().Addr()
 }
 
 // add admits a connection within the limits.
@@ -81,7 +90,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 			continue
 		}
 		client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if !s.conns.add(c, client, s.table.Load().settings().tcp) {
+		if !s.conns.add(c, hostOf(client), s.table.Load().settings().tcp) {
 			s.metrics.rejected.Inc()
 			c.Close()
 			continue
@@ -115,16 +124,30 @@ func (s *Server) serveConn(c net.Conn, client netip.Addr) {
 			buf = make([]byte, maxMessage)
 		}
 		wire := s.answer(pkt, client, "tcp", buf)
-		if wire == nil || c.SetWriteDeadline(time.Now().Add(limits.write)) != nil {
+		if c.SetWriteDeadline(time.Now().Add(limits.write)) != nil {
+			return
+		}
+		if wire == nil {
+			_ = w.Flush() // the queries before it have their answers
 			return
 		}
 		if writeFrame(w, wire) != nil {
 			return
 		}
-		if r.Buffered() == 0 && w.Flush() != nil {
+		if !frameWaits(r) && w.Flush() != nil {
 			return
 		}
 	}
+}
+
+// frameWaits says whether a whole message is here already. Part of one does not count: its
+// sender may wait for an answer before it sends the rest.
+func frameWaits(r *bufio.Reader) bool {
+	if r.Buffered() < 2 {
+		return false
+	}
+	head, err := r.Peek(2)
+	return err == nil && r.Buffered() >= 2+int(binary.BigEndian.Uint16(head))
 }
 
 // readFrame reads one message with its length, into buf where that is large enough.

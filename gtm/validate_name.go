@@ -30,7 +30,7 @@ func (v *validator) name(i int) {
 	if len(n.Pools) == 0 {
 		v.addf(path+".pool", "add a [[gtm.name.pool]] with members", "%s has no pool", n.Name)
 	}
-	inDatacenter := map[string]int{}
+	inDatacenter, hosts := map[string]int{}, map[wireName]int{}
 	for j, p := range n.Pools {
 		at := fmt.Sprintf("%s.pool[%d]", path, j)
 		v.datacenter(at+".datacenter", p.Datacenter)
@@ -39,6 +39,7 @@ func (v *validator) name(i int) {
 		}
 		inDatacenter[p.Datacenter] = j
 		v.members(at, n, p)
+		v.hosts(at, p, j, hosts)
 	}
 	for j, s := range n.SRV {
 		v.service(fmt.Sprintf("%s.srv[%d]", path, j), n, s)
@@ -75,6 +76,23 @@ func (v *validator) members(path string, n Name, p Pool) {
 	}
 }
 
+// hosts checks that no host serves in two datacenters: it has one priority in SRV answers, and
+// would bring the clients of that datacenter to the other one.
+func (v *validator) hosts(path string, p Pool, j int, seen map[wireName]int) {
+	for k, m := range p.Members {
+		host, err := parseName(m.Host)
+		if err != nil {
+			continue // none, or members said what is wrong
+		}
+		if first, used := seen[host]; used && first != j {
+			v.addf(fmt.Sprintf("%s.members[%d].host", path, k), "give the member a host of its own",
+				"%s is also a host of pool[%d], in another datacenter", m.Host, first)
+			continue
+		}
+		seen[host] = j
+	}
+}
+
 // host checks the SRV target of a member.
 func (v *validator) host(path string, n Name, m Member) {
 	host, ok := v.domain(path, m.Host)
@@ -100,6 +118,9 @@ func (v *validator) service(path string, n Name, s Service) {
 	}
 	switch s.Target {
 	case targetName:
+		if name, err := parseName(n.Name); err == nil && name.isWildcard() {
+			v.addf(path+".target", `write target = "members"`, "%s cannot point at the wildcard %s", s.Name, n.Name)
+		}
 		if s.Port == 0 {
 			v.addf(path+".port", "write the port of the service", "%s has no port and neither has the first member", s.Name)
 		}

@@ -99,6 +99,10 @@ func TestValidate(t *testing.T) {
 	f("name[0].pool[1].members[0].host", "empty label", func(c *Config) { member(c).Host = ".x" })
 	f("name[0].pool[1].members[0].host", "wildcard", func(c *Config) { member(c).Host = "*.company.com" })
 	f("name[0].pool[1].members[0].host", "steered name itself", func(c *Config) { member(c).Host = "CB.company.com" })
+	f("name[0].pool[1].members[0].host", "also a host of pool[0]", func(c *Config) { member(c).Host = "LB.us.company.com." })
+	f("name[0].srv[0].target", "cannot point at the wildcard", func(c *Config) {
+		c.Names[0].Name, c.Names[0].SRV[0].Target = "*.cb.company.com", targetName
+	})
 	f("name[0].pool[1].members[1]", "also members[0]", func(c *Config) {
 		p := &c.Names[0].Pools[1]
 		p.Members = append(p.Members, p.Members[0])
@@ -181,5 +185,26 @@ func TestChecksAreUnique(t *testing.T) {
 	want := []healthcheck.Key{{Address: "10.1.0.1:443", Monitor: "broker"}, {Address: "10.2.0.1:443", Monitor: "broker"}}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestHostSetHasOneTTL: a host that two names with different TTLs give addresses has one set with
+// the lower of them (RFC 2181 section 5.2).
+func TestHostSetHasOneTTL(t *testing.T) {
+	for _, ttls := range [][2]time.Duration{{20 * time.Second, 60 * time.Second}, {60 * time.Second, 20 * time.Second}} {
+		cfg := goodConfig()
+		cfg.Names[0].TTL = ttls[0]
+		cfg.Names = append(cfg.Names, Name{Name: "vdi.company.com", TTL: ttls[1], Pools: []Pool{
+			{Datacenter: "us", Members: []Member{{Host: "lb.us.company.com", Address: "10.1.0.2", Port: 443}}},
+		}})
+		ans := Resolve(compiled(t, cfg), nil, Question{Name: "lb.us.company.com.", Type: typeA})
+		if len(ans.Answer) != 2 {
+			t.Fatalf("answer: %v", ans.Answer)
+		}
+		for _, rr := range ans.Answer {
+			if rr.Header().Ttl != 20 {
+				t.Errorf("TTLs %v: %v", ttls, rr)
+			}
+		}
 	}
 }

@@ -129,6 +129,22 @@ func (n *node) add(rr dns.RR, store *zoneStore) {
 	n.sets = append(n.sets, rrset{typ, one})
 }
 
+// oneTTL gives a set, whose records share one TTL, and a record that joins it the lower of the
+// two TTLs (RFC 2181 section 5.2).
+func oneTTL(set []dns.RR, rr dns.RR) {
+	if len(set) == 0 {
+		return
+	}
+	h, ttl := rr.Header(), set[0].Header().Ttl
+	if h.Ttl >= ttl {
+		h.Ttl = ttl
+		return
+	}
+	for _, other := range set {
+		other.Header().Ttl = h.Ttl
+	}
+}
+
 // drop removes the records of the given types.
 func (n *node) drop(types ...uint16) {
 	kept := n.sets[:0]

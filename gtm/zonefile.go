@@ -85,8 +85,7 @@ func (b *zoneBuilder) add(name wireName, rr dns.RR) error {
 	return b.take(b.z.ensure(name, &b.store), rr)
 }
 
-// take adds a record to its node. A repeated record counts once (RFC 2181 section 5); all
-// records of a set get the lowest TTL of them (RFC 2181 section 5.2).
+// take adds a record to its node. A repeated record counts once (RFC 2181 section 5).
 func (b *zoneBuilder) take(n *node, rr dns.RR) error {
 	h := rr.Header()
 	set := n.get(h.Rrtype)
@@ -107,15 +106,7 @@ func (b *zoneBuilder) take(n *node, rr dns.RR) error {
 			return fmt.Errorf("%s has a CNAME beside other records", h.Name)
 		}
 	}
-	if len(set) > 0 { // which share one TTL already
-		ttl := set[0].Header().Ttl
-		if h.Ttl < ttl {
-			for _, other := range set {
-				other.Header().Ttl = h.Ttl
-			}
-		}
-		h.Ttl = min(h.Ttl, ttl)
-	}
+	oneTTL(set, rr)
 	n.add(rr, &b.store)
 	return nil
 }

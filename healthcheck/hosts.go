@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	slowAnswer = 50 * time.Millisecond
+	slowAnswer = 300 * time.Millisecond
 	slowFor    = time.Minute // how long an address that was slow once counts as slow
 )
 

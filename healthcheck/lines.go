@@ -3,6 +3,7 @@ package healthcheck
 import (
 	"context"
 	"crypto/tls"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type lineKey struct {
 
 type line struct {
 	idle    *wire
+	young   bool // it had no connection yet
 	session *tls.ClientSessionState
 	full    time.Time // the newest whole handshake
 }
@@ -115,6 +117,12 @@ func (l *lines) store(k lineKey, w *wire) bool {
 	if ln.idle != nil {
 		return false
 	}
+	if ln.young { // the first ones live shorter, each by its own measure, or all would end at once
+		ln.young = false
+		if w.uses += rand.IntN(int(l.every.Load())); int64(w.uses) >= l.every.Load() {
+			return false
+		}
+	}
 	ln.idle = w
 	l.idle++
 	return true
@@ -123,7 +131,7 @@ func (l *lines) store(k lineKey, w *wire) bool {
 func (l *lines) at(k lineKey) *line {
 	ln := l.by[k]
 	if ln == nil {
-		ln = &line{}
+		ln = &line{young: true}
 		l.by[k] = ln
 	}
 	return ln

@@ -26,7 +26,6 @@ var (
 	errSwitch  = errors.New("the member changed protocols without being asked")
 	errInterim = errors.New("too many interim answers")
 	errStatus  = errors.New("status code out of range")
-	errTooLong = errors.New("answer without a length is too long for an HTTP/1.0 client")
 	errTrailer = errors.New("malformed trailer section")
 )
 
@@ -36,6 +35,9 @@ func (ex *exchange) readHead(ctx *fasthttp.RequestCtx, c *upConn) error {
 	h := &ctx.Response.Header
 	h.DisableNormalizing() // names reach the client as the member wrote them
 	for n := 0; ; n++ {
+		if err := checkHead(c.br); err != nil {
+			return err
+		}
 		if err := h.Read(c.br); err != nil {
 			return err
 		}
@@ -136,13 +138,16 @@ func (ex *exchange) readBody(ctx *fasthttp.RequestCtx, c *upConn) outcome {
 	if ctx.IsHead() || code == fasthttp.StatusNoContent || code == fasthttp.StatusNotModified {
 		resp.Header.Del(fasthttp.HeaderTransferEncoding)
 		ex.whole = true
+		// A 204 has no body (RFC 9110 15.3.5). Should one that announces it bring it all the same,
+		// it must not be read as the next answer.
+		ex.upClose = ex.upClose || code == fasthttp.StatusNoContent && length != 0 && length != -2
 		return answered
 	}
 	switch {
 	case length >= 0 && length <= wholeBody:
 		return ex.readWhole(resp, c, length)
 	case length < 0 && !ex.in.http11:
-		return ex.readOld(resp, c, length)
+		return ex.readOld(ctx, c, length)
 	}
 	s := &bodyStream{ex: ex, c: c, left: int64(length)}
 	switch {
@@ -177,8 +182,9 @@ func (ex *exchange) readWhole(resp *fasthttp.Response, c *upConn, length int) ou
 	return answered
 }
 
-// readOld reads an answer without a length to its end, for an HTTP/1.0 client.
-func (ex *exchange) readOld(resp *fasthttp.Response, c *upConn, length int) outcome {
+// readOld reads an answer without a length to its end, for an HTTP/1.0 client. One that is too
+// long or takes too long for that is no fault of the member: the balancer answers instead.
+func (ex *exchange) readOld(ctx *fasthttp.RequestCtx, c *upConn, length int) outcome {
 	if err := c.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
 		return malformed
 	}
@@ -189,8 +195,10 @@ func (ex *exchange) readOld(resp *fasthttp.Response, c *upConn, length int) outc
 		ex.upClose = true
 	}
 	body, err := io.ReadAll(io.LimitReader(r, maxOldBody+1))
-	if err == nil && len(body) > maxOldBody {
-		err = errTooLong
+	if len(body) > maxOldBody || isTimeout(err) {
+		ex.clear(&ctx.Response)
+		refuse(ctx, fasthttp.StatusBadGateway, "the answer is too long for HTTP/1.0, use HTTP/1.1")
+		return answered
 	}
 	if err == nil && length == -1 {
 		err = skipTrailer(c.br)
@@ -198,7 +206,7 @@ func (ex *exchange) readOld(resp *fasthttp.Response, c *upConn, length int) outc
 	if err != nil {
 		return malformed
 	}
-	resp.SetBodyRaw(body)
+	ctx.Response.SetBodyRaw(body)
 	ex.whole = true
 	return answered
 }
@@ -236,10 +244,10 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	now := time.Now()
-	if s.c.br.Buffered() == 0 {
-		if err := s.c.SetReadDeadline(now.Add(stallTimeout)); err != nil {
-			return 0, err
-		}
+	// Even with bytes at hand: they may be half of a chunk's head, and the time that a slow client
+	// took for the bytes before must not count against the member.
+	if err := s.c.SetReadDeadline(now.Add(stallTimeout)); err != nil {
+		return 0, err
 	}
 	if err := s.ex.client.SetWriteDeadline(now.Add(stallTimeout)); err != nil {
 		return 0, err

@@ -41,21 +41,17 @@ func (o outcome) String() string {
 	return [...]string{"answered", "connect", "stale", "broken", "timeout", "answer"}[o]
 }
 
-// repeatable says whether the request may be sent again after the outcome: surely when nothing
-// was sent, otherwise only where a second execution does no harm (LG4). A fresh connection that
-// breaks is not repeated: the member may have died of the request.
-func (o outcome) repeatable(harmless bool) bool {
-	return o == unreachable || o == stale && harmless
-}
-
 // attempt sends the request to u and reads the head of the answer, and the body where that is
 // short. After answered, ex.release or the body stream gives the connection back.
 func (ex *exchange) attempt(ctx *fasthttp.RequestCtx, u *upstream, fresh bool) outcome {
+	ex.ownFault = false
 	c := ex.connection(u, fresh)
 	if c == nil {
 		var err error
 		if c, err = u.dial(); err != nil {
-			u.unreachable(ex.p.now())
+			if ex.ownFault = isOwnFault(err); !ex.ownFault {
+				u.unreachable(ex.p.now())
+			}
 			return unreachable
 		}
 	}
@@ -85,12 +81,12 @@ func (ex *exchange) connection(u *upstream, fresh bool) *upConn {
 
 func (ex *exchange) roundTrip(ctx *fasthttp.RequestCtx, u *upstream, c *upConn) outcome {
 	sent := time.Now()
-	wait := ex.pool.responseTimeout
+	until := sent.Add(ex.pool.responseTimeout)
 	if err := ex.send(ctx, c, sent); err != nil {
-		wait = earlyWait
+		until = time.Now().Add(earlyWait)
 		ex.upClose = true
 	}
-	if err := c.SetReadDeadline(sent.Add(wait)); err != nil {
+	if err := c.SetReadDeadline(until); err != nil {
 		return ex.silent(u, c, err)
 	}
 	if _, err := c.br.Peek(1); err != nil {
@@ -104,7 +100,8 @@ func (ex *exchange) roundTrip(ctx *fasthttp.RequestCtx, u *upstream, c *upConn) 
 	if err := ex.readHead(ctx, c); err != nil {
 		return malformed
 	}
-	u.answered(ex.p.at(first), ex.ttfb, ctx.Response.StatusCode() >= 500)
+	ex.status = ctx.Response.StatusCode()
+	u.answered(ex.p.at(first), ex.ttfb, ex.status >= 500)
 	ex.pool.metrics[ex.member].ttfb.Observe(ex.ttfb.Seconds())
 	return ex.readBody(ctx, c)
 }

@@ -39,6 +39,8 @@ type exchange struct {
 	whole   bool // the answer was read to its end
 	// brokeOff: the member ended a streamed answer before its end.
 	brokeOff bool
+	// ownFault: the last attempt failed for want of something that this process lacks.
+	ownFault bool
 	ttfb     time.Duration
 	status   int
 	stream   *bodyStream
@@ -137,7 +139,8 @@ func isAlive(target []byte) bool {
 	return bytes.HasPrefix(target, []byte(isalive.Path)) && isalive.Match(string(target))
 }
 
-// forward chooses members until one answers or none is left.
+// forward chooses members until one answers or none is left. It goes on to another one only
+// when nothing was sent; what try does not repeat by itself may have been processed (LG4).
 func (ex *exchange) forward(ctx *fasthttp.RequestCtx) {
 	now := ex.p.at(ex.start)
 	addr := clientAddr(&ex.in, ex.listener.trusted, ex.head.forwarded)
@@ -149,23 +152,24 @@ func (ex *exchange) forward(ctx *fasthttp.RequestCtx) {
 			ex.q.Persisted = ex.pool.indexOf(id)
 		}
 	}
-	last, bound := answered, ex.q.Persisted
+	bound := ex.q.Persisted
 	for {
 		ex.member, ex.reason = Pick(&ex.q)
 		if ex.member < 0 {
-			ex.noMember(ctx, last)
+			ex.noMember(ctx)
 			return
 		}
 		if ex.pool.persist && ex.member != bound {
 			bound = ex.member
 			ex.pool.stick.put(addr, ex.pool.ups[ex.member].id, time.Duration(now), ex.pool.persistFor)
 		}
-		if last = ex.try(ctx); last == answered {
+		switch o := ex.try(ctx); o {
+		case answered:
 			ex.status = ctx.Response.StatusCode()
 			return
-		}
-		if !last.repeatable(ex.harmless) {
-			ex.failed(ctx, last)
+		case unreachable:
+		default:
+			ex.failed(ctx, o)
 			return
 		}
 		ex.q.Loads[ex.member].Tried = true
@@ -175,7 +179,8 @@ func (ex *exchange) forward(ctx *fasthttp.RequestCtx) {
 }
 
 // try makes an attempt at the chosen member. A stale kept-alive connection says nothing about
-// the member, so the same one is asked again, once, on a fresh connection.
+// the member, so the same one is asked again, once, on a fresh connection, where a second
+// execution does no harm. A fresh one that breaks is the end: the member may have died of it.
 func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
 	u := ex.pool.ups[ex.member]
 	u.begin(ex.p.now(), ex.pool.dial.timeout)
@@ -188,7 +193,7 @@ func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
 		ex.pool.retries.Inc()
 		o = ex.attempt(ctx, u, true)
 	}
-	ex.report(o, ctx)
+	ex.report(o)
 	if o != answered {
 		if o == malformed {
 			u.punish(ex.p.now())
@@ -201,16 +206,13 @@ func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
 }
 
 // noMember answers when nobody is left to ask.
-func (ex *exchange) noMember(ctx *fasthttp.RequestCtx, last outcome) {
-	ctx.Response.Header.Set("Retry-After", "5")
-	switch {
-	case ex.reason.How == NoneServing:
-		ex.refuse(ctx, fasthttp.StatusServiceUnavailable, "no server of this pool can take requests now")
-	case last == unreachable:
-		ex.refuse(ctx, fasthttp.StatusServiceUnavailable, "no server of this pool could be reached")
-	default:
-		ex.refuse(ctx, fasthttp.StatusBadGateway, "the servers of this pool broke the connection")
+func (ex *exchange) noMember(ctx *fasthttp.RequestCtx) {
+	text := "no server of this pool could be reached"
+	if ex.reason.How == NoneServing {
+		text = "no server of this pool can take requests now"
 	}
+	ctx.Response.Header.Set("Retry-After", "5")
+	ex.refuse(ctx, fasthttp.StatusServiceUnavailable, text)
 }
 
 // failed answers when the request may not be tried again.

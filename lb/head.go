@@ -37,6 +37,7 @@ var (
 	errFieldText = &refusal{400, "control character in a header"}                       // RFC 9110 5.5
 	errHost      = &refusal{400, "exactly one Host is needed"}                          // 3.2
 	errFraming   = &refusal{400, "Content-Length and Transfer-Encoding exclude others"} // 6.3
+	errCoding    = &refusal{400, "the only Transfer-Encoding is chunked"}               // 6.1
 	errConnOpts  = &refusal{400, "too many Connection options"}
 )
 
@@ -107,6 +108,9 @@ func (in *headIn) check(h *head) *refusal {
 		case is(f.name, "content-length"):
 			lengths++
 		case is(f.name, "transfer-encoding"):
+			if !is(f.value, "chunked") {
+				return errCoding
+			}
 			codings++
 		case is(f.name, "idempotency-key"):
 			h.idempotent = len(f.value) > 0

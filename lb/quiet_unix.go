@@ -2,12 +2,20 @@
 
 package lb
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // quiet says whether an idle connection is still open with nothing to read. It costs a system
 // call, so only requests that may not be repeated ask for it.
 func (c *upConn) quiet() bool {
 	if c.tcp == nil {
+		return false
+	}
+	// The last answer's deadline may have passed since, and would end the look before it begins.
+	if c.tcp.SetReadDeadline(time.Time{}) != nil {
 		return false
 	}
 	raw, err := c.tcp.SyscallConn()

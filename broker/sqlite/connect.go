@@ -95,7 +95,7 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 		if _, err := readSession(t, `id = ?`, r.Session.ID); err != nil {
 			return err
 		}
-		replayed, err := connectReplay(t, r)
+		given, err := keyedDesktop(t, r)
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 		if errors.Is(err, sql.ErrNoRows) && r.Offer.Pool != "" {
 			out, err = claim(t, r)
 		}
-		if err != nil || replayed {
+		if err != nil || out.ID == given {
 			return err
 		}
 		if out.Claimed { // the newest session of the user holds the desktop
@@ -126,21 +126,22 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 	return out, nil
 }
 
-// connectReplay says whether the key was used for the same offer before.
-func connectReplay(t txn, r broker.ConnectRecord) (bool, error) {
+// keyedDesktop returns the desktop that the key was used for before, or "". When it is no longer
+// the one that the offer leads to (the user gave it back meanwhile), the connect is a new one.
+func keyedDesktop(t txn, r broker.ConnectRecord) (string, error) {
 	if r.Key == "" {
-		return false, nil
+		return "", nil
 	}
 	k, err := findKey(t, r.Session.ID, r.Key)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
+		return "", nil
 	case err != nil:
-		return false, err
+		return "", err
 	case string(k.mac) != r.Offer.String():
-		return false, broker.ErrKeyReused
+		return "", broker.ErrKeyReused
 	}
-	return true, nil
+	return k.desktop, nil
 }
 
 // claim takes one free desktop of the pool for the user: the one that r names, or any. The

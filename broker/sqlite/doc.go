@@ -10,7 +10,7 @@
 // Migrations are embedded, append-only and run at Open; a lock file beside the database keeps
 // processes that start together from running them at once.
 //
-// Failure rules: a locked, full, read-only, damaged or vanished file, and a context that ends,
+// Failure rules: a locked, full, read-only or damaged file, and a context that ends,
 // are broker.ErrUnavailable; the transaction is rolled back and may be retried. A migration that
 // fails leaves the version before it.
 package sqlite

@@ -39,6 +39,9 @@ func (s *Store) LogByRef(ctx context.Context, ref string) (broker.LogRow, error)
 	return r, err
 }
 
+// purgeBatch bounds the rows that one transaction deletes: the logins of all brokers wait for it.
+const purgeBatch = 5000
+
 // Purge implements broker.Store.
 func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, error) {
 	var p broker.Purged
@@ -46,16 +49,19 @@ func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, e
 		for _, step := range []struct {
 			count *int
 			query string
-			arg   int64
+			until int64
 		}{
-			{&p.Released, `DELETE FROM claim WHERE session_id IN (SELECT id FROM session WHERE expires_at <= ? AND ended_at IS NULL)`, t.now},
-			{&p.Keys, `DELETE FROM idempotency WHERE expires_at <= ?`, t.now},
-			{&p.Sessions, `DELETE FROM session WHERE COALESCE(ended_at, expires_at) <= ?`, t.now - r.Sessions.Milliseconds()},
-			{&p.Log, `DELETE FROM log WHERE at <= ?`, t.now - r.Log.Milliseconds()},
+			{&p.Released, `DELETE FROM claim WHERE desktop_id IN (SELECT c.desktop_id FROM claim c JOIN session s ON s.id = c.session_id
+				WHERE s.expires_at <= ? LIMIT ?)`, t.now},
+			{&p.Keys, `DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency WHERE expires_at <= ? LIMIT ?)`, t.now},
+			{&p.Sessions, `DELETE FROM session WHERE id IN (SELECT s.id FROM session s WHERE COALESCE(s.ended_at, s.expires_at) <= ?
+				AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.session_id = s.id) LIMIT ?)`, t.now - r.Sessions.Milliseconds()},
+			{&p.Log, `DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at <= ? LIMIT ?)`, t.now - r.Log.Milliseconds()},
 		} {
-			if *step.count, err = t.exec(step.query, step.arg); err != nil {
+			if *step.count, err = t.exec(step.query, step.until, purgeBatch); err != nil {
 				return err
 			}
+			p.More = p.More || *step.count >= purgeBatch
 		}
 		return nil
 	})

@@ -70,7 +70,8 @@ func classify(err error) error {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return broker.ErrNotFound
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, sql.ErrConnDone):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, sql.ErrTxDone): // database/sql rolls back as soon as the context ends
 		return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
 	case !errors.As(err, &e):
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"switchpoint/broker"
 )
@@ -76,6 +77,38 @@ func testConnectKey(t *testing.T, b *bench) {
 	r.Offer = offers[0].ID
 	if _, err := b.Connect(ctx(t), r); !errors.Is(err, broker.ErrKeyReused) {
 		t.Errorf("the key of another offer was accepted: %v", err)
+	}
+}
+
+// testConnectKeyOutlived repeats a connect after the user has given its desktop back: that is a
+// new connect, and it stands in the log.
+func testConnectKeyOutlived(t *testing.T, b *bench) {
+	b.fill(setup())
+	first, offers := b.login("carl")
+	r := broker.ConnectRecord{Session: first, Offer: offers[0].ID, Key: "k", KeyLife: time.Hour, Log: b.row(broker.LogConnect)}
+	one := must(b.Connect(ctx(t), r))(t)
+	second, _ := b.login("carl")
+	must(b.connect(second, offers[0].ID))(t)
+	if n, err := b.Logout(ctx(t), second.ID, b.row(broker.LogLogout)); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	other, otherOffers := b.login("dora")
+	taken := broker.ConnectRecord{Session: other, Offer: otherOffers[0].ID, Desktop: one.ID, Log: b.row(broker.LogConnect)}
+	must(b.Connect(ctx(t), taken))(t)
+	r.Log = b.row(broker.LogConnect)
+	two := must(b.Connect(ctx(t), r))(t)
+	if two.ID == one.ID {
+		t.Errorf("%s was given to two users", one.Name)
+	}
+	if row, err := b.LogByRef(ctx(t), r.Log.Ref); err != nil || row.Desktop != two.Name {
+		t.Errorf("log row %+v, %v", row, err)
+	}
+	r.Log = b.row(broker.LogConnect)
+	if three := must(b.Connect(ctx(t), r))(t); three.ID != two.ID {
+		t.Errorf("the same key gave %+v, then %+v", two, three)
+	}
+	if _, err := b.LogByRef(ctx(t), r.Log.Ref); !errors.Is(err, broker.ErrNotFound) {
+		t.Errorf("a replay wrote a log row: %v", err)
 	}
 }
 

@@ -40,6 +40,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Store)) {
 		{"SessionExpires", testSessionExpires},
 		{"Connect", testConnect},
 		{"ConnectKey", testConnectKey},
+		{"ConnectKeyOutlived", testConnectKeyOutlived},
 		{"ConnectNotOffered", testConnectNotOffered},
 		{"ConnectTakeOver", testConnectTakeOver},
 		{"Maintenance", testMaintenance},

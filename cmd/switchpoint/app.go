@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,8 @@ type app struct {
 	admin    *admin.Server
 	config   atomic.Pointer[loaded]
 	serving  atomic.Bool
+
+	reloading sync.Mutex // held by a reload, so that two never mix their tables
 }
 
 // loaded is a configuration with what was compiled from it, swapped as one.

@@ -34,8 +34,6 @@ func (a *app) Run(ctx context.Context, hup <-chan os.Signal) error {
 	defer context.AfterFunc(backCtx, stopFront)()
 
 	err := a.runFront(frontCtx)
-	a.log.Info("stopping")
-	a.serving.Store(false)
 	stopBack()
 	if backErr := back.Wait(); err == nil {
 		err = backErr
@@ -68,6 +66,8 @@ func (a *app) runFront(ctx context.Context) error {
 			a.log.Info("serving", a.addresses()...)
 		}
 		<-ctx.Done()
+		a.serving.Store(false) // before the drain, so that what asks /readyz sends nobody here any more
+		a.log.Info("stopping")
 		return nil
 	})
 	return front.Wait()

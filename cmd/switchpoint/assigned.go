@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"switchpoint/broker"
 	"switchpoint/configs"
@@ -21,7 +22,8 @@ type assignedAnswer struct {
 }
 
 // askAssigned asks the peers of the destination's cluster, one after the other until one
-// answers; the deadline comes with ctx.
+// answers. The deadline comes with ctx; each peer gets its share of what is left, so that one
+// that keeps silent does not take the time of the others.
 func (a *app) askAssigned(ctx context.Context, d redirect.Destination, q broker.AssignedQuestion) (bool, error) {
 	if a.peer == nil {
 		return false, errors.New("this node has no [peer] section, so it cannot ask another cluster")
@@ -38,8 +40,10 @@ func (a *app) askAssigned(ctx context.Context, d redirect.Destination, q broker.
 		return false, err
 	}
 	var failures []error
-	for _, name := range names {
-		text, err := a.peer.Call(ctx, name, assignedMethod, body)
+	for i, name := range names {
+		shareCtx, cancel := share(ctx, len(names)-i)
+		text, err := a.peer.Call(shareCtx, name, assignedMethod, body)
+		cancel()
 		if err != nil {
 			failures = append(failures, fmt.Errorf("ask %s: %w", name, err))
 			continue
@@ -51,6 +55,15 @@ func (a *app) askAssigned(ctx context.Context, d redirect.Destination, q broker.
 		return answer.Assigned, nil
 	}
 	return false, errors.Join(failures...)
+}
+
+// share ends after the n-th part of the time that ctx has left.
+func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
 }
 
 func (a *app) answerAssigned(ctx context.Context, _ peer.Trust, body []byte) ([]byte, error) {

@@ -72,19 +72,15 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"check"}, {"run"}, {"login"}, {"login", "--url", "https://x", "--domain", "y"}, {"explain"},
 		{"explain", "--node", "x"}, {"probe"}, {"apply"}, {"apply", "-f", "x"}, {"reload"}, {"check", "--no-such-flag"},
-		{"version", "extra"}, {"probe", "--address", "x:1", "--monitor", "m"},
+		{"version", "extra"}, {"probe", "--address", "x:1", "--monitor", "m"}, {"frobnicate"}, {"health", "frobnicate"},
+		{"probe", "--address", "x:1", "-c", "f", "--monitor", "m", "--kind", "tcp"},
+		{"health", "force", "*", "--node", "x", "--state", "down", "--for", "-5m"},
+		{"health", "force", "*", "--node", "x"},
 	} {
 		code, out, errOut := cli(t, args...)
 		if code != 2 || out != "" || !strings.Contains(errOut, "--help") {
 			t.Errorf("%q: exit %d, stdout %q, stderr %q", args, code, out, errOut)
 		}
-	}
-}
-
-func TestUnknownCommand(t *testing.T) {
-	code, _, errOut := cli(t, "frobnicate")
-	if code == 0 || !strings.Contains(errOut, "frobnicate") {
-		t.Errorf("exit %d, %q", code, errOut)
 	}
 }
 

@@ -36,6 +36,9 @@ figure with its limit; exit status 1 when one does not hold.`,
 			ctx := cmd.Context()
 			switch role {
 			case "":
+				if o.Burners == 0 {
+					o.Burners = 2 * runtime.NumCPU()
+				}
 				return bench.Health(ctx, cmd.OutOrStdout(), o)
 			case "responder":
 				return bench.Respond(ctx, []string{fmt.Sprintf("0.0.0.0:%d", load.Port)})
@@ -56,7 +59,7 @@ figure with its limit; exit status 1 when one does not hold.`,
 	f.IntVar(&o.Monitors, "monitors", 10, "monitors per address")
 	f.DurationVar(&o.Interval, "interval", 5*time.Second, "interval of each check")
 	f.DurationVar(&o.Steady, "steady", 3*time.Minute, "length of the steady part")
-	f.IntVar(&o.Burners, "burners", 2*runtime.NumCPU(), "processes that saturate the cores")
+	f.IntVar(&o.Burners, "burners", 0, "processes that saturate the cores (default: two for each core)")
 	// What the processes of one run tell each other.
 	f.StringVar(&role, "role", "", "")
 	f.IntVar(&load.Victims, "victims", 0, "")

@@ -110,7 +110,13 @@ ends with health release, or by itself after --for.`,
 				return usagef(cmd, "--state: %v", err)
 			}
 			o.Pattern = args[0]
-			if lasting > 0 {
+			if o.Owner == "" {
+				o.Owner = currentUser()
+			}
+			if cmd.Flags().Changed("for") {
+				if lasting <= 0 {
+					return usagef(cmd, "--for must be longer than 0; leave it out for an override without an end")
+				}
 				o.Expires = time.Now().Add(lasting)
 			}
 			body, err := json.Marshal(o)
@@ -128,7 +134,7 @@ ends with health release, or by itself after --for.`,
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "", "up, overloaded, down, draining or maintenance")
 	f.StringVar(&o.Reason, "reason", "", "why, shown wherever the state is")
-	f.StringVar(&o.Owner, "owner", currentUser(), "who says so")
+	f.StringVar(&o.Owner, "owner", "", "who says so (default: the user who runs the command)")
 	f.DurationVar(&lasting, "for", 0, "how long (default: until released)")
 	return cmd
 }

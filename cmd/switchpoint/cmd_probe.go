@@ -30,6 +30,9 @@ named --monitor in FILE, or is made from the flags. Exit status 1 unless the tar
 			}
 			settings := healthcheck.Settings{}
 			if file != "" {
+				if flag := monitorFlag(cmd); flag != "" {
+					return usagef(cmd, "--%s and --config exclude each other: the file says what the monitor does", flag)
+				}
 				found, s, err := findMonitor(file, name)
 				if err != nil {
 					return err
@@ -55,13 +58,23 @@ named --monitor in FILE, or is made from the flags. Exit status 1 unless the tar
 	f.StringVarP(&file, "config", "c", "", "configuration file with the monitor")
 	f.StringVar(&name, "monitor", "", "name of a [[monitor]] in the configuration")
 	f.StringVar(&address, "address", "", "target, host:port")
-	f.StringVar(&m.Kind, "kind", "https", "http, https or tcp")
+	f.StringVar(&m.Kind, "kind", "https", "kind of monitor, such as https, tcp, tls or icmp; with FILE those that need more settings too")
 	f.StringVar(&m.Send, "send", "", "request to send (default for http and https: the is_alive page)")
 	f.StringVar(&m.Receive, "receive", "", "what the answer must contain; regex:... for an expression")
 	f.StringVar(&m.CA, "ca", "", "PEM file with the roots to trust")
 	f.StringVar(&m.ServerName, "server-name", "", "TLS name to verify")
 	f.DurationVar(&m.Timeout, "timeout", healthcheck.DefaultTimeout, "time for the whole probe")
 	return cmd
+}
+
+// monitorFlag names a flag on the command line that says what the monitor does.
+func monitorFlag(cmd *cobra.Command) string {
+	for _, name := range []string{"kind", "send", "receive", "ca", "server-name", "timeout"} {
+		if cmd.Flags().Changed(name) {
+			return name
+		}
+	}
+	return ""
 }
 
 func findMonitor(file, name string) (healthcheck.Monitor, healthcheck.Settings, error) {

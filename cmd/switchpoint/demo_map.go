@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 
 	"switchpoint/directory/demodir"
@@ -36,7 +37,7 @@ func (s *stage) printMap(w io.Writer) {
 	}
 	_ = t.Flush()
 
-	dns, sp := s.address("127.0.2.53", portDNS), "bin/switchpoint"
+	dns, sp := s.address("127.0.2.53", portDNS), os.Args[0]
 	_, _ = fmt.Fprintf(w, `
 Commands to type:
   dig @127.0.2.53 -p %d -b %s cb.company.com A

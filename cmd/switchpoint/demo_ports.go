@@ -32,17 +32,17 @@ func demoSockets() map[int][]string {
 // choosePorts keeps each port of the files if it is free on all of its addresses, else finds
 // another one, so that two demos run side by side.
 func choosePorts() (map[int]int, error) {
-	chosen := map[int]int{}
+	chosen, taken := map[int]int{}, map[int]bool{}
 	for port, addrs := range demoSockets() {
 		now := port
-		for tries := 0; !free(addrs, now); tries++ {
+		for tries := 0; taken[now] || !free(addrs, now); tries++ {
 			if tries == 200 {
 				return nil, fmt.Errorf("no port is free on all of %v; is loopback usable here?", addrs)
 			}
 			// Below the range that the kernel hands out to clients.
 			now = 10000 + rand.IntN(20000)
 		}
-		chosen[port] = now
+		chosen[port], taken[now] = now, true
 	}
 	return chosen, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +50,9 @@ func prepareStage(dir string, o stageOptions) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{dir: dir, options: o}
+	if err := s.unused(); err != nil {
+		return nil, err
+	}
 	if s.ports, err = choosePorts(); err != nil {
 		return nil, err
 	}
@@ -67,6 +71,18 @@ func prepareStage(dir string, o stageOptions) (*stage, error) {
 	return s, s.writeConfigs(replace)
 }
 
+// unused refuses the directory of a demo that runs: its files would change under it.
+func (s *stage) unused() error {
+	for _, name := range demoNodes() {
+		conn, err := net.DialTimeout("unix", s.path("state", name, admin.SocketName), time.Second)
+		if err == nil {
+			_ = conn.Close()
+			return fmt.Errorf("a demo runs in %s; end it, or choose another --dir", s.dir)
+		}
+	}
+	return nil
+}
+
 func (s *stage) path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
 }
@@ -80,10 +96,10 @@ func (s *stage) writeCerts() error {
 	}
 	hosts := map[string][]string{"directory": {"127.0.1.36"}}
 	for i, dc := range []string{"us", "uk"} {
-		net := fmt.Sprintf("127.0.%d.", i+1)
-		hosts[dc+"-lb"] = []string{"cb.company.com", "cb." + dc + ".company.com", "lb." + dc + ".company.com", net + "80"}
-		hosts[dc+"-broker-1"] = []string{"broker1." + dc + ".company.com", net + "11"}
-		hosts[dc+"-broker-2"] = []string{"broker2." + dc + ".company.com", net + "12"}
+		network := fmt.Sprintf("127.0.%d.", i+1)
+		hosts[dc+"-lb"] = []string{"cb.company.com", "cb." + dc + ".company.com", "lb." + dc + ".company.com", network + "80"}
+		hosts[dc+"-broker-1"] = []string{"broker1." + dc + ".company.com", network + "11"}
+		hosts[dc+"-broker-2"] = []string{"broker2." + dc + ".company.com", network + "12"}
 	}
 	for name, h := range hosts {
 		if err := ca.issue(name, h...); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"switchpoint/broker/client"
@@ -156,8 +157,8 @@ func (st *story) ifAssignedOnly(ctx context.Context) (string, error) {
 	return stays + "; " + goes, nil
 }
 
-// refusedAlike compares what the three kinds of failure tell: code, text and status must not
-// differ (SE2); the reference does.
+// refusedAlike compares what the three kinds of failure tell: code and text must not differ
+// (SE2); the reference does.
 func (st *story) refusedAlike(ctx context.Context) (string, error) {
 	tries := []struct{ user, password string }{
 		{"bob", "wrong"}, {"nobody-of-that-name", "wrong"}, {"bob", ""},
@@ -167,7 +168,7 @@ func (st *story) refusedAlike(ctx context.Context) (string, error) {
 		_, err := st.signIn(ctx, "uk", try.user, try.password)
 		var refused *client.RefusedError
 		if !errors.As(err, &refused) {
-			return "", fmt.Errorf("%s with password %q was not refused: %w", try.user, try.password, err)
+			return "", fmt.Errorf("%s with password %q was not refused: %v", try.user, try.password, err) //nolint:errorlint // err may be nil
 		}
 		seen = append(seen, refused.Reason.Code+": "+refused.Reason.Text)
 	}
@@ -203,7 +204,7 @@ func (st *story) brokerKilled(ctx context.Context) (string, error) {
 // its own address.
 func (st *story) datacenterKilled(ctx context.Context) (string, error) {
 	for _, p := range st.processes {
-		if len(p.name) > 3 && p.name[:3] == "us-" {
+		if strings.HasPrefix(p.name, "us-") {
 			p.kill()
 		}
 	}

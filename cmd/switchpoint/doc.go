@@ -7,9 +7,9 @@
 // Lifecycle of `run`:
 //
 //	load and validate -> bind every socket -> first health round -> serve -> (SIGHUP: reload) ->
-//	SIGTERM: front (gtm, lb, broker API) drains -> back (broker, peer, health, admin) stops
+//	SIGTERM: /readyz says no -> front (gtm, lb, broker API) drains -> back (broker, peer, health, admin) stops
 //
-// Invariants: nothing is served before the first health round is complete or its deadline has
-// passed; a reload compiles everything that can fail before anything is swapped, so a failed one
+// Invariants: lb and gtm serve only after the first probe of each target that they decide on, or
+// the deadline for it, and /readyz says yes only after that of all of them; a reload compiles everything that can fail before anything is swapped, so a failed one
 // changes nothing and says so.
 package main

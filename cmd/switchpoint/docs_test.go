@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,5 +51,65 @@ func describe(b *strings.Builder, cmd *cobra.Command) {
 	}
 	for _, sub := range cmd.Commands() {
 		describe(b, sub)
+	}
+}
+
+// TestHelpAndDocsNameTheSameCommands: what `switchpoint help` lists is what docs/commands.md has a
+// section for, no more and no less.
+func TestHelpAndDocsNameTheSameCommands(t *testing.T) {
+	code, out, errOut := cli(t, "help")
+	if code != 0 {
+		t.Fatalf("exit %d, %s", code, errOut)
+	}
+	_, list, found := strings.Cut(out, "Available Commands:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	if !found {
+		t.Fatalf("no list of commands in\n%s", out)
+	}
+	var listed []string
+	for line := range strings.Lines(list) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name != "help" && name != "completion" { // of the library
+			listed = append(listed, name)
+		}
+	}
+	page, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var described []string
+	for line := range strings.Lines(string(page)) {
+		name, ok := strings.CutPrefix(strings.TrimSpace(line), "## switchpoint ")
+		if ok && !strings.Contains(name, " ") {
+			described = append(described, name)
+		}
+	}
+	slices.Sort(listed)
+	slices.Sort(described)
+	if !slices.Equal(listed, described) {
+		t.Errorf("help lists %v, docs/commands.md describes %v", listed, described)
+	}
+}
+
+// TestFolderTables: README and docs/architecture.md name every folder with Go packages.
+func TestFolderTables(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []string{"../../README.md", "../../docs/architecture.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			sources, err := filepath.Glob(filepath.Join("../..", e.Name(), "*.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(sources) > 0 && !strings.Contains(string(text), "`"+e.Name()+"`") {
+				t.Errorf("%s does not name the folder %s", page, e.Name())
+			}
+		}
 	}
 }

@@ -181,11 +181,11 @@ func commands(t *testing.T, s *stage) {
 
 // explainsRefusal: the reference of a refused login resolves on any broker of the cluster.
 func explainsRefusal(t *testing.T, s *stage) {
-	t.Setenv(passwordEnv, "wrong")
+	const password = "wrong-password-value"
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust(t, s)}, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	resp, err := client.Post("https://"+s.address("127.0.2.80", portLB)+"/api/v1/login", "application/json",
-		strings.NewReader(`{"user":"bob","password":"wrong"}`))
+		strings.NewReader(`{"user":"bob","password":"`+password+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func explainsRefusal(t *testing.T, s *stage) {
 		t.Fatalf("no reference in %s", body)
 	}
 	code, out, errOut := cli(t, "explain", "--node", s.path("state", "uk-broker-2"), "--ref", ref)
-	if code != 0 || !strings.Contains(out, "bob") || strings.Contains(out, "wrong-password-value") {
+	if code != 0 || !strings.Contains(out, "bob") || strings.Contains(out, password) {
 		t.Errorf("exit %d\n%s%s", code, out, errOut)
 	}
 }

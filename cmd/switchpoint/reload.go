@@ -28,6 +28,8 @@ func (a *app) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
 // reload reads the file again: everything that can fail is done first, then the health table,
 // gtm and lb are swapped. In that order: a new table's checks run before its first decision.
 func (a *app) reload() error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
 	old := a.config.Load()
 	cfg, err := configs.Load(old.cfg.File)
 	if err != nil {
