@@ -19,7 +19,7 @@
 //     priority are exactly the members that A and AAAA answer.
 //   - decide, order and everything of steering are free of DNS library types: only zone.go,
 //     zonefile.go and what reads master files (masterrecord.go, masterhead.go, rdata.go),
-//     overlay.go, records.go, answer.go, resolve.go and message.go know them.
+//     overlay.go, records.go, answer.go, resolve.go, explain.go and message.go know them.
 //   - A zone file is read in bounded time and memory: its text, its records, $GENERATE and
 //     $INCLUDE all have limits, and $INCLUDE stays in the folder of the file.
 //   - A Table never changes. SetTable swaps it whole; a configuration that does not compile is

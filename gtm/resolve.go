@@ -156,7 +156,8 @@ func (r *resolution) step(z *zone, name wireName, owner string) (wireName, strin
 	case matchDNAME:
 		return r.dname(n, name, owner, cut)
 	}
-	if alias := n.get(typeCNAME); alias != nil && r.q.Type != typeCNAME {
+	// What a CNAME may have beside it (RRSIG, NSEC, KEY) is answered itself (RFC 4035 section 2.5).
+	if alias := n.get(typeCNAME); alias != nil && n.get(r.q.Type) == nil {
 		return r.cname(alias, owner)
 	}
 	r.node(z, n, owner, m)

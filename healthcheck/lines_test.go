@@ -108,19 +108,19 @@ func TestWhatIsKept(t *testing.T) {
 			t.Errorf("%q is kept: %v", answer, got)
 		}
 	}
-	any := func(m *Monitor) { m.Send = "GET /" }
+	anyBody := func(m *Monitor) { m.Send = "GET /" }
 	f(okay, true, nil)
 	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nCB_IS_OKAY\r\n0\r\n\r\n", true, nil)
 	f("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nBUSY", true, nil)
 	f("HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nBUSY", true, nil)
 	f("HTTP/1.1 204 No\r\n\r\n", true, func(m *Monitor) { m.Send, m.Status = "GET /", []int{204} })
 	f("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", true, func(m *Monitor) { m.Send = "HEAD /" })
-	f(okay, true, any)
+	f(okay, true, anyBody)
 	f("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nCB_IS_OKAY", false, nil)
 	f("HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nCB_IS_OKAY", false, nil)
 	f(okay+"X", false, nil) // an answer that nobody asked for
 	f("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"+strings.Repeat("CB_IS_OKAY", 9999)+"123456789", false, nil)
-	f("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf", false, any)
+	f("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf", false, anyBody)
 	f(okay, false, func(m *Monitor) { m.Send = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"; m.Receive = "CB" })
 }
 

@@ -41,7 +41,8 @@ func (o *overrun) note(now, late time.Duration) {
 // between is how late the process was, in sum, from one moment on. A lag reaches back from the
 // moment at which it was seen.
 func (o *overrun) between(from, to time.Duration) (sum time.Duration) {
-	for _, l := range o.lags {
+	for i := range o.lags {
+		l := &o.lags[i]
 		begin, end := max(l.at-l.late, from), min(l.at, to)
 		if end > begin {
 			sum += end - begin

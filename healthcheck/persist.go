@@ -20,7 +20,7 @@ func (e *Engine) recall() {
 	}
 	now := time.Now()
 	var said overridesOnDisk
-	if _, err := readJSON(e.stateDir, overridesFile, &said); err != nil {
+	if err := readJSON(e.stateDir, overridesFile, &said); err != nil {
 		e.log.Error("the kept health overrides are lost", "error", err)
 	} else {
 		for _, o := range said.Overrides {
@@ -35,7 +35,7 @@ func (e *Engine) recall() {
 		}
 	}
 	var states statesOnDisk
-	if _, err := readJSON(e.stateDir, statesFile, &states); err != nil {
+	if err := readJSON(e.stateDir, statesFile, &states); err != nil {
 		e.log.Error("the kept health states are lost", "error", err)
 		return
 	}

@@ -40,61 +40,56 @@ const (
 //
 // Draining, maintenance and down otherwise never take new work.
 func Serving(dst []int, states []Status) ([]int, string) {
-	var up, normal, overloaded, unknown, ejected int
-	for i := range states {
-		switch states[i].State {
-		case Up:
-			up++
-			if states[i].Load.Normal() {
-				normal++
-			}
-		case Overloaded:
-			overloaded++
-		case Unknown:
-			unknown++
-		case Down:
-			if states[i].Source == FromTraffic {
-				ejected++
-			}
-		}
+	if len(states) == 0 {
+		return dst, reasonEmpty
 	}
-	switch {
-	case normal > 0 && normal < up:
-		for i := range states {
-			if states[i].State == Up && states[i].Load.Normal() {
-				dst = append(dst, i)
-			}
+	base := len(dst)
+	if dst = appendIf(dst, states, isNormal); len(dst) > base {
+		if len(dst)-base < count(states, isUp) {
+			return dst, reasonNormal
 		}
-		return dst, reasonNormal
-	case up > 0:
-		return appendState(dst, states, Up), reasonUp
-	case overloaded > 0:
-		base := len(dst)
-		dst = appendState(dst, states, Overloaded)
+		return dst, reasonUp
+	}
+	if dst = appendIf(dst, states, isUp); len(dst) > base {
+		return dst, reasonUp
+	}
+	if dst = appendIf(dst, states, isOverloaded); len(dst) > base {
 		sortBySpare(dst[base:], states)
 		return dst, reasonOverloaded
-	case unknown > 0:
-		return appendState(dst, states, Unknown), reasonUnknown
-	case ejected > 0:
-		for i := range states {
-			if states[i].State == Down && states[i].Source == FromTraffic {
-				dst = append(dst, i)
-			}
-		}
+	}
+	if dst = appendIf(dst, states, isUnknown); len(dst) > base {
+		return dst, reasonUnknown
+	}
+	if dst = appendIf(dst, states, isEjected); len(dst) > base {
 		return dst, reasonEjected
-	case len(states) == 0:
-		return dst, reasonEmpty
 	}
 	return dst, reasonNone
 }
 
-func appendState(dst []int, states []Status, want State) []int {
+// The rows of Serving. They are functions without state, so passing them allocates nothing.
+
+func isUp(s *Status) bool         { return s.State == Up }
+func isNormal(s *Status) bool     { return s.State == Up && s.Load.Normal() }
+func isOverloaded(s *Status) bool { return s.State == Overloaded }
+func isUnknown(s *Status) bool    { return s.State == Unknown }
+func isEjected(s *Status) bool    { return s.State == Down && s.Source == FromTraffic }
+
+func appendIf(dst []int, states []Status, row func(*Status) bool) []int {
 	for i := range states {
-		if states[i].State == want {
+		if row(&states[i]) {
 			dst = append(dst, i)
 		}
 	}
 	return dst
+}
+
+func count(states []Status, row func(*Status) bool) (n int) {
+	for i := range states {
+		if row(&states[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 // sortBySpare is an insertion sort: pools are small, and it is stable without allocating.

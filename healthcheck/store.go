@@ -94,31 +94,31 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// readJSON reads the file name in dir into v; false when there is none. A file that cannot be
+// readJSON reads the file name in dir into v, which stays as it is when there is none. A file that cannot be
 // used is set aside under the name that the error gives, so that nothing is lost and the next
 // start is clean.
-func readJSON(dir, name string, v any) (bool, error) {
+func readJSON(dir, name string, v any) error {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	if info.Size() > maxStoreFile {
-		return false, setAside(path, fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxStoreFile))
+		return setAside(path, fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxStoreFile))
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return false, setAside(path, err)
+		return setAside(path, err)
 	}
-	return true, nil
+	return nil
 }
 
 func setAside(path string, why error) error {

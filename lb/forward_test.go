@@ -120,6 +120,7 @@ func TestRefused(t *testing.T) {
 		{"length and chunks", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked" + end + "0" + end, 400},
 		{"chunks twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked" + end + "0" + end, 400},
 		{"unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked" + end + "0" + end, 400},
+		{"identity coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity" + end, 400},
 		{"chunks in 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked" + end + "0" + end, 400},
 		{"signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1" + end + "x", 400},
 		{"bad chunk size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked" + end + "zz\r\nabc\r\n0" + end, 400},

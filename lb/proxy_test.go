@@ -151,6 +151,15 @@ func TestAnswersWithoutMember(t *testing.T) {
 		{"two lengths", rawBackend(t, func(int, string) string {
 			return "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"
 		}), 502},
+		{"length and chunks", rawBackend(t, func(int, string) string {
+			return "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+		}), 502},
+		{"chunks in 1.0", rawBackend(t, func(int, string) string {
+			return "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+		}), 502},
+		{"folded line", rawBackend(t, func(int, string) string { return "HTTP/1.1 200 OK\r\nX: 1\r\n 2\r\nContent-Length: 0\r\n\r\n" }), 502},
+		{"bare LF", rawBackend(t, func(int, string) string { return "HTTP/1.1 200 OK\nX: 1\r\nContent-Length: 0\r\n\r\n" }), 502},
+		{"space before the colon", rawBackend(t, func(int, string) string { return "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n" }), 502},
 		{"body breaks off", rawBackend(t, func(int, string) string { return "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX-Inner: 1\r\n\r\nabc" }), 502},
 		{"changes protocols unasked", rawBackend(t, func(int, string) string { return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" }), 502},
 		{"endless interim answers", rawBackend(t, func(int, string) string { return strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 100) }), 502},

@@ -11,15 +11,14 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"switchpoint/broker/api"
 )
 
-// maxRedirects bounds how many clusters one login may visit.
-const maxRedirects = 4
+// maxClusters bounds how many clusters one login may visit.
+const maxClusters = 4
 
 // Options says who signs in, from where, and whom to ask.
 type Options struct {
@@ -60,11 +59,15 @@ type RefusedError struct {
 
 // Error gives the reason in words.
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s (%s): %s", "refused by "+e.Broker.Name, e.Reason.Code, e.Reason.Text)
+	by := ""
+	if e.Broker.Name != "" {
+		by = " by " + e.Broker.Name
+	}
+	return plain(fmt.Sprintf("refused%s (%s): %s", by, e.Reason.Code, e.Reason.Text))
 }
 
-// Login signs in and, unless OffersOnly, connects to the first desktop offered. On an error the hops so far are in
-// the outcome, so that they can be shown.
+// Login signs in and, unless OffersOnly, connects to the first desktop offered. On an error the
+// hops so far are in the outcome, so that they can be shown.
 func Login(ctx context.Context, o Options) (Outcome, error) {
 	timeout := o.Timeout
 	if timeout == 0 {
@@ -90,40 +93,43 @@ func (l *login) run(ctx context.Context) error {
 	if err := l.loadRoots(); err != nil {
 		return err
 	}
-	start, err := l.start(ctx)
+	base, err := l.start(ctx)
 	if err != nil {
 		return err
 	}
-	visited := map[string]bool{}
-	for range maxRedirects {
-		s := l.open(start)
-		next, err := s.signIn(ctx, visited)
+	seen := make(visited)
+	for range maxClusters {
+		seen.place(base)
+		s := l.open(base.String())
+		next, err := s.signIn(ctx, seen)
 		s.close()
-		if err != nil || next == "" {
+		if err != nil || next == nil {
 			return err
 		}
-		start = next
+		base = next
 	}
-	return fmt.Errorf("sign in: more than %d redirects", maxRedirects)
+	return fmt.Errorf("sign in: %d clusters, and each says that the user's home is elsewhere", maxClusters)
 }
 
 // start finds the URL to begin with.
-func (l *login) start(ctx context.Context) (string, error) {
+func (l *login) start(ctx context.Context) (*url.URL, error) {
 	if l.opts.URL != "" {
-		return l.opts.URL, nil
+		return startURL(l.opts.URL)
 	}
 	if l.opts.Domain == "" {
-		return "", errors.New("sign in: neither a URL nor a domain is given")
+		return nil, errors.New("sign in: neither a URL nor a domain is given")
 	}
 	began := time.Now()
 	srvs, server, err := l.resolver.brokers(ctx, l.opts.Domain)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	best := srvs[0]
-	target := net.JoinHostPort(trimDot(best.Target), strconv.Itoa(int(best.Port)))
-	l.hop("dns", fmt.Sprintf("_connection_broker._tcp.%s is %s (asked %s)", l.opts.Domain, target, server), began)
-	return "https://" + target, nil
+	base, err := srvURL(l.opts.Domain, srvs[0])
+	if err != nil {
+		return nil, err
+	}
+	l.hop("dns", fmt.Sprintf("_connection_broker._tcp.%s is %s (asked %s)", l.opts.Domain, base.Host, server), began)
+	return base, nil
 }
 
 func (l *login) loadRoots() error {
@@ -144,7 +150,7 @@ func (l *login) loadRoots() error {
 func (l *login) hop(step, detail string, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out.Hops = append(l.out.Hops, Hop{Step: step, Detail: detail, Took: time.Since(began)})
+	l.out.Hops = append(l.out.Hops, Hop{Step: step, Detail: plain(detail), Took: time.Since(began)})
 }
 
 // open prepares the exchange with one cluster.
@@ -152,7 +158,7 @@ func (l *login) open(base string) *session {
 	t := &http.Transport{
 		DialContext:         l.dial,
 		TLSClientConfig:     &tls.Config{RootCAs: l.roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 5 * time.Second,
+		TLSHandshakeTimeout: 5 * time.Second, MaxResponseHeaderBytes: maxHeader,
 	}
 	return &session{login: l, base: base, transport: t, http: &http.Client{
 		Transport:     t,
@@ -190,19 +196,4 @@ func (l *login) dial(ctx context.Context, network, address string) (net.Conn, er
 		failures = append(failures, err)
 	}
 	return nil, errors.Join(failures...)
-}
-
-func trimDot(name string) string {
-	if n := len(name); n > 0 && name[n-1] == '.' {
-		return name[:n-1]
-	}
-	return name
-}
-
-// hostOf is the host of a URL for messages, or the text itself when it is none.
-func hostOf(raw string) string {
-	if u, err := url.Parse(raw); err == nil && u.Host != "" {
-		return u.Host
-	}
-	return raw
 }

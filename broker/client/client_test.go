@@ -3,6 +3,8 @@ package client
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -117,11 +119,79 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// TestNeverTwice: a password goes to no cluster twice, by whatever name the way leads back.
+func TestNeverTwice(t *testing.T) {
+	var first, second *httptest.Server
+	var asked [2]atomic.Int32
+	serve := func(i int, cluster string, home func() string) *httptest.Server {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked[i].Add(1)
+			res := redirectTo(home())
+			res.Broker.Cluster = cluster
+			_ = json.NewEncoder(w).Encode(res)
+		}))
+		t.Cleanup(s.Close)
+		return s
+	}
+	first = serve(0, "uk", func() string { return second.URL })
+	for _, cluster := range []string{"us", "", "uk"} {
+		asked[0].Store(0)
+		asked[1].Store(0)
+		second = serve(1, cluster, func() string { return strings.ToUpper(first.URL[:4]) + first.URL[4:] })
+		_, err := Login(t.Context(), Options{URL: first.URL + "/", User: "u", Password: "p"})
+		if err == nil || !strings.Contains(err.Error(), "loop") || asked[0].Load() != 1 || asked[1].Load() != 1 {
+			t.Errorf("cluster %q: asked %d and %d times, %v", cluster, asked[0].Load(), asked[1].Load(), err)
+		}
+	}
+}
+
+func TestStartURL(t *testing.T) {
+	for _, raw := range []string{"cb.company.com", "ldap://cb", "https://", "https://bob:pw@cb", "https://cb/path", "https://cb/?q=1", "://"} {
+		if u, err := startURL(raw); err == nil || strings.Contains(err.Error(), "pw") {
+			t.Errorf("%q is %v, %v", raw, u, err)
+		}
+	}
+	if u, err := startURL("https://cb.company.com:8443/"); err != nil || u.String() != "https://cb.company.com:8443" {
+		t.Error(u, err)
+	}
+}
+
+// TestSRVStaysInTheDomain: who can forge a DNS answer cannot have the password sent to himself.
+func TestSRVStaysInTheDomain(t *testing.T) {
+	for target, want := range map[string]string{
+		"cb.company.com.": "https://cb.company.com:8443", "Company.com.": "https://company.com:8443",
+		"evil.com.": "", "evilcompany.com.": "", "company.com.evil.com.": "", ".": "",
+	} {
+		u, err := srvURL("company.com", &net.SRV{Target: target, Port: 8443})
+		if got := fmt.Sprint(u); (want == "") != (err != nil) || err == nil && got != want {
+			t.Errorf("%s is %s, %v", target, got, err)
+		}
+	}
+}
+
+// TestPollStaysAtTheBroker: a place to ask that would change the host is refused.
+func TestPollStaysAtTheBroker(t *testing.T) {
+	for _, poll := range []string{"", "@127.0.0.1:1/", ".evil.com/", "0/"} {
+		s, n := broker(t, "uk", api.LoginResponse{Result: api.ResultWaiting, Poll: poll})
+		_, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p"})
+		if err == nil || !strings.Contains(err.Error(), "no path") || n.Load() != 1 {
+			t.Errorf("poll at %q: %v", poll, err)
+		}
+	}
+}
+
+func TestPlainText(t *testing.T) {
+	err := &RefusedError{Reason: api.Reason{Code: "x", Text: "a\x1b[2Jb"}}
+	if got := err.Error(); got != "refused (x): a?[2Jb" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestNoDowngrade: a redirect from https to http would carry the password in the clear.
 func TestNoDowngrade(t *testing.T) {
 	l := &login{}
 	s := &session{login: l, base: "https://cb.company.com"}
-	_, err := s.redirect(redirectTo("http://cb.us.company.com"), "x", map[string]bool{}, time.Now())
+	_, err := s.redirect(redirectTo("http://cb.us.company.com"), "x", visited{}, time.Now())
 	if err == nil || !strings.Contains(err.Error(), "in the clear") {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,8 +17,11 @@ import (
 	"switchpoint/broker/api"
 )
 
-// maxBody bounds what is read of an answer.
-const maxBody = 1 << 20
+// Bounds of what is read of an answer.
+const (
+	maxBody   = 1 << 20
+	maxHeader = 64 << 10
+)
 
 // session is the exchange with one cluster.
 type session struct {
@@ -31,66 +35,69 @@ type session struct {
 func (s *session) close() { s.transport.CloseIdleConnections() }
 
 // signIn goes through the steps of LG5. It returns the URL of the home cluster when the broker
-// redirects, or "" when the login ended here.
-func (s *session) signIn(ctx context.Context, visited map[string]bool) (string, error) {
+// redirects, or nil when the login ended here.
+func (s *session) signIn(ctx context.Context, seen visited) (*url.URL, error) {
 	began := time.Now()
 	var res api.LoginResponse
 	body := api.LoginRequest{User: s.login.opts.User, Password: s.login.opts.Password}
 	if err := s.call(ctx, http.MethodPost, "/api/v1/login", body, &res); err != nil {
-		return "", fmt.Errorf("sign in at %s: %w", hostOf(s.base), err)
+		return nil, fmt.Errorf("sign in at %s: %w", hostOf(s.base), err)
 	}
 	for res.Result == api.ResultWaiting {
 		if err := s.poll(ctx, &res); err != nil {
-			return "", fmt.Errorf("wait for %s: %w", hostOf(s.base), err)
+			return nil, fmt.Errorf("wait for %s: %w", hostOf(s.base), err)
 		}
 	}
 	who := fmt.Sprintf("broker %s (cluster %s, site %d)", res.Broker.Name, res.Broker.Cluster, res.Broker.SiteID)
 	switch res.Result {
 	case api.ResultRedirect:
-		return s.redirect(res, who, visited, began)
+		return s.redirect(res, who, seen, began)
 	case api.ResultOffers:
 		s.login.hop("login", fmt.Sprintf("signed in through %s, %d offered", who, len(res.Offers)), began)
 		s.login.out.Broker, s.login.out.Offers, s.token = res.Broker, res.Offers, res.Token
 		if s.login.opts.OffersOnly {
-			return "", nil
+			return nil, nil
 		}
-		return "", s.connect(ctx)
+		return nil, s.connect(ctx)
 	case api.ResultRefused:
 		s.login.hop("login", "refused by "+who, began)
 		if res.Reason == nil {
 			res.Reason = &api.Reason{Code: "unknown", Text: "no reason given"}
 		}
-		return "", &RefusedError{Reason: *res.Reason, Broker: res.Broker}
+		return nil, &RefusedError{Reason: *res.Reason, Broker: res.Broker}
 	default:
-		return "", fmt.Errorf("sign in at %s: this client does not know the step %q", hostOf(s.base), res.Result)
+		return nil, fmt.Errorf("sign in at %s: this client does not know the step %q", hostOf(s.base), res.Result)
 	}
 }
 
-func (s *session) redirect(res api.LoginResponse, who string, visited map[string]bool, began time.Time) (string, error) {
+// redirect checks where the broker sends the user. The password will go there, so: never from
+// https to http, and never back.
+func (s *session) redirect(res api.LoginResponse, who string, seen visited, began time.Time) (*url.URL, error) {
+	at := "sign in at " + hostOf(s.base)
 	if res.Redirect == nil {
-		return "", fmt.Errorf("sign in at %s: a redirect without a URL", hostOf(s.base))
+		return nil, fmt.Errorf("%s: a redirect without a URL", at)
 	}
 	s.login.hop("redirect", fmt.Sprintf("%s says: your home is %s", who, res.Redirect.URL), began)
-	visited[res.Broker.Cluster] = true
-	u, err := url.Parse(res.Redirect.URL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return "", fmt.Errorf("sign in at %s: redirect to %q, which is no http(s) URL", hostOf(s.base), res.Redirect.URL)
+	if seen.cluster(res.Broker.Cluster) {
+		return nil, fmt.Errorf("%s: redirect loop, cluster %q has redirected this login before", at, res.Broker.Cluster)
 	}
-	from, err := url.Parse(s.base)
-	if err == nil && from.Scheme == "https" && u.Scheme != "https" {
-		return "", fmt.Errorf("sign in at %s: redirect from https to %s would send the password in the clear", hostOf(s.base), res.Redirect.URL)
+	u, err := parseBase(res.Redirect.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%s: redirect: %w", at, err)
 	}
-	if visited[u.Host] {
-		return "", fmt.Errorf("sign in at %s: redirect loop, %s was visited before", hostOf(s.base), u.Host)
+	if from, err := url.Parse(s.base); err != nil || from.Scheme == "https" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%s: redirect from https to %q would send the password in the clear", at, res.Redirect.URL)
 	}
-	visited[u.Host] = true
-	return u.Scheme + "://" + u.Host, nil
+	if seen.place(u) {
+		return nil, fmt.Errorf("%s: redirect loop, %s was visited before", at, u.Host)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
 // poll waits for the time that the broker asked for, then asks again.
 func (s *session) poll(ctx context.Context, res *api.LoginResponse) error {
-	if res.Poll == "" {
-		return errors.New("told to wait without a place to ask")
+	if !strings.HasPrefix(res.Poll, "/") { // anything else could become part of the host's name
+		return fmt.Errorf("told to wait, but %q is no path to ask at", res.Poll)
 	}
 	wait := time.Second
 	if res.Reason != nil && res.Reason.RetryAfter > 0 {

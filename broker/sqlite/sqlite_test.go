@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -141,4 +142,46 @@ func TestLostDatabase(t *testing.T) {
 			t.Errorf("it does not recover: %v", err)
 		}
 	})
+}
+
+// TestDeadlineAtCommit: a transaction that its context has ended was not committed, and that is
+// the database's state, not a fault.
+func TestDeadlineAtCommit(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "broker.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	err = s.write(ctx, "write", func(x txn) error {
+		cancel()
+		for deadline := time.Now().Add(10 * time.Second); s.writer.Stats().InUse > 0; {
+			if time.Now().After(deadline) {
+				t.Fatal("the transaction is not rolled back")
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestPurgeIsBounded: one Purge holds the writers up for a bounded number of rows.
+func TestPurgeIsBounded(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "broker.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.writer.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= ?)
+		INSERT INTO log SELECT i, 0, '', '', '', '', '', '', '', 1, '', '', 0, '' FROM n`, purgeBatch); err != nil {
+		t.Fatal(err)
+	}
+	keep := broker.Retention{Log: time.Hour, Sessions: time.Hour}
+	for _, want := range []broker.Purged{{Log: purgeBatch, More: true}, {Log: 1}, {}} {
+		if got, err := s.Purge(t.Context(), keep); err != nil || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
 }
