@@ -71,6 +71,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 bench: ## all benchmarks, COUNT (7) runs of BENCHTIME (1s) each
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -benchtime $(BENCHTIME) -timeout 60m $(PKG)
 
+.PHONY: bench-health
+bench-health: build ## 100,000 health checks: CPU, lateness and memory of the prober
+	bin/switchpoint bench health
+
 .PHONY: bench-smoke
 bench-smoke: ## every benchmark once: does it still run?
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...

@@ -40,7 +40,6 @@ type Options struct {
 
 // Server answers on the socket and, if configured, on TCP.
 type Server struct {
-	log       *slog.Logger
 	listeners []net.Listener
 	servers   []*http.Server
 	tcp       net.Addr
@@ -48,7 +47,7 @@ type Server struct {
 
 // New binds the listeners; nothing is answered before Run.
 func New(o Options) (*Server, error) {
-	s := &Server{log: o.Log}
+	s := &Server{}
 	handler := routes(o)
 	socket, err := listenSocket(o.Socket)
 	if err != nil {

@@ -17,7 +17,7 @@ type HealthOptions struct {
 	Monitors  int           // per address; default 10
 	Interval  time.Duration // default 5 s
 	Steady    time.Duration // length of the first part; default 3 min
-	Burners   int           // processes that saturate the cores in the second part; default 2 per core
+	Burners   int           // processes that saturate the cores in the second part; default 1 per core
 }
 
 // Limits of design section 7, checked by Health.
@@ -78,7 +78,7 @@ func (h *healthRun) stop() {
 }
 
 func (h *healthRun) spawn(name string, args ...string) (*child, error) {
-	c, err := spawn(h.ctx, name, h.w, append([]string{"bench", "health"}, args...)...)
+	c, err := spawn(h.ctx, name, append([]string{"bench", "health"}, args...)...)
 	if err == nil {
 		h.children = append(h.children, c)
 	}

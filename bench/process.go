@@ -26,13 +26,13 @@ type child struct {
 }
 
 // spawn starts the own binary with the arguments.
-func spawn(ctx context.Context, name string, stderr io.Writer, args ...string) (*child, error) {
+func spawn(ctx context.Context, name string, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the own binary: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // G204: it runs itself
-	cmd.Stderr = stderr
+	cmd.Stderr = os.Stderr
 	c := &child{name: name, cmd: cmd}
 	if c.stdin, err = cmd.StdinPipe(); err != nil {
 		return nil, err

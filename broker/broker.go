@@ -21,6 +21,7 @@ import (
 const (
 	loginTimeout = 30 * time.Second // one login, admission not counted
 	storeTimeout = 3 * time.Second  // one call of the store
+	recordAtOnce = 4                // refusals that stand in the way of logins at the store
 	keyLife      = 24 * time.Hour   // how long an Idempotency-Key is remembered
 )
 
@@ -59,6 +60,7 @@ type Broker struct {
 	dummy    phc // what the password of an unknown local user is compared with
 
 	hashing   chan struct{} // bounds the memory that local sign-ins take at once
+	recording chan struct{} // bounds the refusals that are being written: a flood of them must not starve logins
 	readDown  atomic.Bool   // the newest background read of the store failed
 	writeDown atomic.Bool   // the newest heartbeat could not be written
 	fenced    atomic.Bool   // a later process took over the site id
@@ -77,7 +79,10 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1), hashing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	b := &Broker{
+		o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1),
+		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)), recording: make(chan struct{}, recordAtOnce),
+	}
 	b.table.Store(&table{}) // never nil, not even for a scrape during New
 	b.admit = newAdmission(b.cfg.Capacity, b.cfg.LoginWait)
 	if err := b.makeDummy(); err != nil {
@@ -143,8 +148,18 @@ func (b *Broker) record(ctx context.Context, row LogRow, arrived time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	row.Duration = time.Since(arrived)
-	if err := b.o.Store.AppendLog(ctx, row); err != nil {
+	if err := b.appendLog(ctx, row, arrived); err != nil {
 		b.log.Error("log row lost", "kind", row.Kind, "code", row.Code, "ref", row.Ref, "error", err)
 	}
+}
+
+func (b *Broker) appendLog(ctx context.Context, row LogRow, arrived time.Time) error {
+	select {
+	case b.recording <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-b.recording }()
+	row.Duration = time.Since(arrived)
+	return b.o.Store.AppendLog(ctx, row)
 }

@@ -3,8 +3,11 @@ package broker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"switchpoint/directory"
 	"switchpoint/internal/problem"
@@ -111,6 +114,19 @@ func TestLocalUserWaits(t *testing.T) {
 	if _, code := b.identify(ctx, users, &attempt{LoginRequest: LoginRequest{User: "x", Password: "y"}}); code != CodeBusy {
 		t.Errorf("it counts as %q", code)
 	}
+}
+
+// TestRefusalsWaitTheirTurn: in a flood of refusals a row that finds no turn is given up in time.
+func TestRefusalsWaitTheirTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &Broker{recording: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+		b.recording <- struct{}{}
+		start := time.Now()
+		b.record(t.Context(), LogRow{Code: CodeBusy}, start)
+		if took := time.Since(start); took != storeTimeout {
+			t.Errorf("it took %s", took)
+		}
+	})
 }
 
 func TestConnectionFile(t *testing.T) {

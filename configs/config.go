@@ -57,7 +57,7 @@ type Admin struct {
 	Listen string `toml:"listen"` // ip:port; empty: only the Unix socket
 	Cert   string `toml:"cert"`   // PEM file
 	Key    string `toml:"key"`    // PEM file
-	// TokenFile is a file whose first line is the bearer token.
+	// TokenFile is a file that holds the bearer token and nothing else.
 	TokenFile string `toml:"token_file"`
 }
 

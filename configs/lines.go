@@ -3,8 +3,6 @@ package configs
 import (
 	"strconv"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 )
 
 // Bounds of one path. The TOML parser recurses per level and copies the whole path for each
@@ -316,11 +314,11 @@ func unquote(quoted string) string {
 	if n := len(quoted); n > 2 && !strings.Contains(quoted, `\`) && quoted[1] != quoted[0] {
 		return quoted[1 : n-1]
 	}
-	var v struct{ K string }
-	if _, err := toml.Decode("K = "+quoted, &v); err != nil {
-		return quoted
+	values, err := decodeTOML("K = " + quoted)
+	if key, ok := values["K"].(string); ok && err == nil {
+		return key
 	}
-	return v.K
+	return quoted
 }
 
 func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }

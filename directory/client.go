@@ -153,12 +153,12 @@ func (c *Client) lastStanding(s *server) bool {
 	return true
 }
 
-// operate does op on the first server that can. After a failure it goes on to the next server
-// only where that is safe: again says whether the first may have acted already.
+// operate does op on the first server that can. After a failure it is sent again, on another
+// connection or to the next server, only where again says that this is safe.
 func (c *Client) operate(ctx context.Context, pick func(*server) *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
 	var last error
 	for _, s := range c.servers {
-		err := c.learn(ctx, s, s.run(ctx, pick(s), op))
+		err := c.learn(ctx, s, s.run(ctx, pick(s), again, op))
 		t, transport := errors.AsType[*transportError](err)
 		switch {
 		case errors.Is(err, context.Canceled):

@@ -38,6 +38,7 @@ func (c *conn) do(ctx context.Context, op func(*ldap.Conn) error) error {
 		return classify(ctx, ctx.Err())
 	}
 	c.raw.left.Store(maxAnswer)
+	c.raw.sent.Store(false)
 	stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 	err := op(c.ldap)
 	if !stop() {
@@ -47,6 +48,9 @@ func (c *conn) do(ctx context.Context, op func(*ldap.Conn) error) error {
 	var t *transportError
 	if errors.As(err, &t) || errors.Is(err, context.Canceled) {
 		c.broken = true
+	}
+	if t != nil {
+		t.sent = c.raw.sent.Load()
 	}
 	c.used = time.Now()
 	return err
@@ -125,10 +129,20 @@ func (d dialer) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// boundedConn fails a read when one operation's answer gets out of hand.
+// boundedConn fails a read when one operation's answer gets out of hand, and knows whether any
+// byte of the operation went out.
 type boundedConn struct {
 	net.Conn
 	left atomic.Int64
+	sent atomic.Bool
+}
+
+func (b *boundedConn) Write(p []byte) (int, error) {
+	n, err := b.Conn.Write(p)
+	if n > 0 {
+		b.sent.Store(true)
+	}
+	return n, err
 }
 
 func (b *boundedConn) Read(p []byte) (int, error) {

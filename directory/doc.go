@@ -21,10 +21,10 @@
 // without traffic and a server that came back serves again at once.
 //
 // Invariants: an empty password never reaches the wire (RFC 4513, 5.1.2); every value in a
-// filter is escaped (RFC 4515); every operation ends by its context and by Config.Timeout,
-// whichever is first; a password that may have reached one server is never sent to another, so
-// that a wrong one cannot lock an account faster than its owner typed it; no name, filter,
-// password or attribute is logged.
+// filter is escaped (RFC 4515); the wait for a free connection ends with its context, and what
+// follows on one server also by Config.Timeout; a password that may have reached a server is never
+// sent again, to it or to another, so that a wrong one cannot lock an account faster than its
+// owner typed it; no name, filter, password or attribute is logged.
 //
 // Failure rules: ErrRefused is the user's fault (which one is in RefusedError, for logs only:
 // nobody outside may learn whether a user exists); ErrUnavailable is the directory's and may be

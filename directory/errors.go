@@ -83,7 +83,8 @@ func (e *RefusedError) Explain() string {
 // about the question.
 type transportError struct {
 	err     error
-	dial    bool // nothing was sent yet
+	dial    bool // there was no connection to ask on
+	sent    bool // the server may have got the question
 	timeout bool // Config.Timeout or the deadline of the caller
 }
 

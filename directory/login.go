@@ -78,7 +78,8 @@ func (c *Client) search(ctx context.Context, user string, attrs []string) (Entry
 }
 
 // Bind checks a password with a simple bind (RFC 4513, 5.1.3). A bind that may have reached a
-// server is never sent to another one: a wrong password would count twice against a lock-out.
+// server is never sent again, to this one or another: a wrong password would count twice against
+// a lock-out.
 func (c *Client) Bind(ctx context.Context, dn, password string) error {
 	start := time.Now()
 	err := c.bindOnce(ctx, dn, password)
@@ -101,8 +102,8 @@ func (c *Client) bindOnce(ctx context.Context, dn, password string) error {
 	return bindResult(err)
 }
 
-// anyFailure lets an operation that changes nothing go on to the next server.
+// anyFailure lets an operation that changes nothing be sent again.
 func anyFailure(*transportError) bool { return true }
 
-// notSent lets an operation go on to the next server only if this one did not get it.
-func notSent(t *transportError) bool { return t.dial }
+// notSent lets an operation be sent again only if the server cannot have got it.
+func notSent(t *transportError) bool { return !t.sent }

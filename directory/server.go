@@ -43,9 +43,9 @@ func newServer(c Config, password string, raw string) (*server, error) {
 }
 
 // run does op on a connection of p, within s.timeout from the moment that it has a slot. A pooled
-// connection that turns out to be closed is replaced once by a fresh one. The error is a
-// transportError, errSkipped, errClosed, the end of ctx, or the server's answer.
-func (s *server) run(ctx context.Context, p *pool, op func(*ldap.Conn) error) error {
+// connection that turns out to be closed is replaced once by a fresh one, where again allows that.
+// The error is a transportError, errSkipped, errClosed, the end of ctx, or the server's answer.
+func (s *server) run(ctx context.Context, p *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
 	if s.breaker.blocks(time.Now()) {
 		return errSkipped // without a wait for a slot that others hold until their time-out
 	}
@@ -56,17 +56,17 @@ func (s *server) run(ctx context.Context, p *pool, op func(*ldap.Conn) error) er
 	if !s.breaker.allow(time.Now()) {
 		return errSkipped
 	}
-	return s.exchange(ctx, p, op)
+	return s.exchange(ctx, p, again, op)
 }
 
 // exchange is run with a slot in hand.
-func (s *server) exchange(ctx context.Context, p *pool, op func(*ldap.Conn) error) error {
+func (s *server) exchange(ctx context.Context, p *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if c := p.take(time.Now()); c != nil {
 		err := c.do(ctx, op)
 		p.put(c)
-		if t, ok := errors.AsType[*transportError](err); !ok || t.timeout {
+		if t, ok := errors.AsType[*transportError](err); !ok || t.timeout || !again(t) {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (s *server) probe(ctx context.Context) (asked bool, err error) {
 	}
 	defer s.search.release()
 	s.breaker.probe()
-	return true, s.exchange(ctx, s.search, func(l *ldap.Conn) error {
+	return true, s.exchange(ctx, s.search, anyFailure, func(l *ldap.Conn) error {
 		_, err := l.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, seconds(s.timeout), false,
 			"(objectClass=*)", []string{"supportedLDAPVersion"}, nil))
 		return err

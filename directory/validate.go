@@ -82,14 +82,16 @@ func isLoopback(host string) bool {
 func serverURL(server string) (*url.URL, error) {
 	u, err := url.Parse(server)
 	switch {
+	case strings.Contains(server, "@"): // not shown: a password may stand before it
+		return nil, errors.New("the URL has more than scheme, host and port")
 	case err != nil:
 		return nil, fmt.Errorf("%q is no URL", server)
 	case u.Scheme != "ldap" && u.Scheme != "ldaps":
 		return nil, fmt.Errorf("%q is neither ldap:// nor ldaps://", server)
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("%q has no host", server)
-	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%q has more than scheme, host and port", u.Redacted())
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("%q has more than scheme, host and port", server)
 	}
 	port := u.Port()
 	if port == "" {

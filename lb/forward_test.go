@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"fmt"
@@ -298,6 +299,38 @@ func TestEarlyAnswer(t *testing.T) {
 	// The reset that follows may overtake the answer: then there is nothing left to pass on.
 	if resp.StatusCode != 413 && resp.StatusCode != 502 {
 		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// TestLateEarlyAnswer: the member reads a while, then refuses and closes. The upload had been
+// going on for longer than an early answer is waited for.
+func TestLateEarlyAnswer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.(*net.TCPConn).SetReadBuffer(4096)
+		readHead(bufio.NewReader(c))
+		<-time.After(2 * earlyWait)
+		_, _ = io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+	}()
+	defer func() { _ = ln.Close(); <-done }()
+	r := start(t, plainConfig([]Member{{Address: ln.Addr().String()}}))
+	resp, err := client(t, nil).Post("http://"+r.addr+"/", "text/plain", bytes.NewReader(make([]byte, maxRequestBody)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != 413 || string(body) != "big" {
+		t.Errorf("status %d, %q, %v", resp.StatusCode, body, err)
 	}
 }
 

@@ -211,7 +211,7 @@ func (n *Node) server() *http.Server {
 	return &http.Server{
 		Handler:           http.HandlerFunc(n.serve),
 		ReadHeaderTimeout: 5 * time.Second, // the handshake too
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       maxCall + 5*time.Second, // its end also ends a handler under way
 		WriteTimeout:      maxCall + 5*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,

@@ -111,11 +111,10 @@ func compileRules(cfg Config, rules []Rule) ([]compiled, problem.List) {
 }
 
 func compileRegexp(value string, fold bool) (*regexp.Regexp, error) {
-	re, err := regexp.Compile(value)
-	if err != nil || !fold {
-		return re, err
+	if fold {
+		value = "(?i)" + value
 	}
-	return regexp.Compile("(?i:" + value + ")")
+	return regexp.Compile(value)
 }
 
 // Attribute is the directory attribute that the rules look at; the search has to read it.

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -12,18 +13,20 @@ import (
 const lookEvery = time.Second
 
 // keyPair is a certificate from files that is read again when they change. While a changed pair
-// does not load (a renewal that is half written), the old one serves.
+// does not load (a renewal that is half written), the old one serves and the log says so once.
 type keyPair struct {
 	cert, key string
+	log       *slog.Logger
 
 	mu     sync.Mutex // protects all that follows
 	pair   *tls.Certificate
 	stamp  [2]time.Time
+	told   [2]time.Time // the stamp of the pair whose fault stands in the log
 	looked time.Time
 }
 
-func newKeyPair(cert, key string) (*keyPair, error) {
-	k := &keyPair{cert: cert, key: key}
+func newKeyPair(cert, key string, log *slog.Logger) (*keyPair, error) {
+	k := &keyPair{cert: cert, key: key, log: log}
 	stamp, err := k.stamps()
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
@@ -59,8 +62,14 @@ func (k *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if err != nil || stamp == k.stamp {
 		return k.pair, nil
 	}
-	if pair, err := tls.LoadX509KeyPair(k.cert, k.key); err == nil {
+	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	switch {
+	case err == nil:
 		k.pair, k.stamp = &pair, stamp
+		k.log.Info("certificate renewed", "cert", k.cert)
+	case stamp != k.told:
+		k.told = stamp
+		k.log.Warn("the changed certificate does not load; the old one serves", "cert", k.cert, "key", k.key, "error", err)
 	}
 	return k.pair, nil
 }

@@ -92,7 +92,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) bind(o Options) error {
 	var config *tls.Config
 	if s.tls {
-		pair, err := newKeyPair(o.Cert, o.Key)
+		pair, err := newKeyPair(o.Cert, o.Key, o.Log)
 		if err != nil {
 			return err
 		}

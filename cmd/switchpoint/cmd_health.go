@@ -110,7 +110,7 @@ ends with health release, or by itself after --for.`,
 				return usagef(cmd, "--state: %v", err)
 			}
 			o.Pattern = args[0]
-			if o.Owner == "" {
+			if !cmd.Flags().Changed("owner") {
 				o.Owner = currentUser()
 			}
 			if cmd.Flags().Changed("for") {
