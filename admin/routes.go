@@ -11,6 +11,7 @@ import (
 	"net/http/pprof"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -80,18 +81,25 @@ func serve(op Operation) http.HandlerFunc {
 	}
 }
 
+// anonymousBody is how long a body that nobody asked for may take, so that a stranger cannot hold
+// connections by announcing one. Who has the token may take its time.
+const anonymousBody = time.Second
+
 // requireToken lets /healthz and /readyz through and asks for the bearer token else. Hashing
 // first makes the comparison independent of the length.
 func requireToken(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(anonymousBody)) }
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			limit()
 			next.ServeHTTP(w, r)
 			return
 		}
 		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(given))
 		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			limit()
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			writeJSON(w, http.StatusUnauthorized, &Error{Text: "a bearer token is needed"})
 			return

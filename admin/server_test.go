@@ -174,6 +174,32 @@ func TestTCPNeedsTheToken(t *testing.T) {
 	}
 }
 
+// A stranger who announces a body and does not send it is cut off.
+func TestTCPWaitsForNoStranger(t *testing.T) {
+	o := options(t)
+	cert, key, pool := certificate(t)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a-token-of-some-length\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Config = Config{Listen: "127.0.0.1:0", Cert: cert, Key: key, TokenFile: token}
+	s := start(t, o)
+	for path, want := range map[string]string{"/admin/v1/refuse": "HTTP/1.1 401 ", "/healthz": "HTTP/1.1 405 "} {
+		c, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{RootCAs: pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+		if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), want) {
+			t.Errorf("%s: %q, %v", path, got, err)
+		}
+	}
+}
+
 func TestTCPRefusesAWeakToken(t *testing.T) {
 	o := options(t)
 	cert, key, _ := certificate(t)

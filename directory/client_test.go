@@ -286,6 +286,41 @@ func TestBindIsNotSentTwice(t *testing.T) {
 	}
 }
 
+// The server dies of a bind on a pooled connection, and does not come back at once. The password
+// may have counted there already: it goes nowhere else.
+func TestPasswordStaysWithTheServerThatHadIt(t *testing.T) {
+	first, second := newProxy(t, demoServer(t)), newProxy(t, demoServer(t))
+	c, err := New(Options{Config: demoConfig(t, first.addr(), second.addr())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(c)
+	dn := demodir.Users()[0].DN
+	if err := c.Bind(t.Context(), dn, "alice-demo"); err != nil {
+		t.Fatal(err)
+	}
+	first.freeze(true)
+	bound := make(chan error, 1)
+	go func() { bound <- c.Bind(t.Context(), dn, "wrong") }()
+	eventually(t, "the first server has the password", 5*time.Second, func() bool { return first.swallow.Load() > 0 })
+	if err := first.listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first.cut()
+	if err := <-bound; !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if n := second.accepted.Load(); n != 0 {
+		t.Errorf("the second server got %d connections for a bind that the first had", n)
+	}
+	if n := first.accepted.Load(); n != 1 {
+		t.Errorf("the first server got %d connections", n)
+	}
+	if err := c.Bind(t.Context(), dn, "alice-demo"); err != nil {
+		t.Errorf("a later bind did not use the second server: %v", err)
+	}
+}
+
 func TestCallersEndIsNotTheServersFault(t *testing.T) {
 	p := newProxy(t, demoServer(t))
 	c, err := New(Options{Config: demoConfig(t, p.addr())})

@@ -14,6 +14,7 @@ type proxy struct {
 	accepted atomic.Int64
 	wg       sync.WaitGroup
 	frozen   atomic.Bool
+	swallow  atomic.Int64 // how often something was swallowed
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -80,6 +81,7 @@ func (p *proxy) copy(dst, src net.Conn, freezable bool) {
 			return
 		}
 		if freezable && p.frozen.Load() {
+			p.swallow.Add(1)
 			continue
 		}
 		if _, err := dst.Write(buf[:n]); err != nil {

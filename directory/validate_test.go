@@ -37,6 +37,8 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.BindDN = "" }, "bind_dn", "without a bind_dn"},
 		{func(c *Config) { c.BindPassword = "" }, "bind_password", "no password"},
 		{func(c *Config) { c.BindPassword = "hunter2" }, "bind_password", "must not stand"},
+		{func(c *Config) { c.Servers[0] = "https://u:hunter2@dc1" }, "servers[0]", "more than scheme"},
+		{func(c *Config) { c.Servers[0] = "ldaps://u:hunter2@dc1:x y" }, "servers[0]", "more than scheme"},
 		{func(c *Config) { c.UserFilter = "(uid=x)" }, "user_filter", "same entry"},
 		{func(c *Config) { c.UserFilter = "(uid={user}" }, "user_filter", "is no filter"},
 		{func(c *Config) { c.Timeout = time.Millisecond }, "timeout", "1ms"},

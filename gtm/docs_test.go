@@ -59,7 +59,7 @@ func TestDocsPage(t *testing.T) {
 		t.Errorf("the page has only %d commands", commands)
 	}
 	if *update {
-		if err := os.WriteFile(docsPage, next, 0o644); err != nil { //nolint:gosec // a page for all
+		if err := os.WriteFile(docsPage, next, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

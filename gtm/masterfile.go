@@ -68,7 +68,7 @@ func (e *entryReader) entry() error {
 		from := len(e.text)
 		err := e.readLine()
 		switch {
-		case err == io.EOF && e.depth > 0:
+		case errors.Is(err, io.EOF) && e.depth > 0:
 			e.line = e.opened
 			return errNotClosed
 		case err != nil:
@@ -101,9 +101,9 @@ func (e *entryReader) readLine() error {
 		}
 		e.text = append(e.text, part...)
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && len(e.text) > from:
+		case errors.Is(err, io.EOF) && len(e.text) > from:
 			e.line++
 			e.text = append(e.text, '\n') // the last line lacks it
 			return nil

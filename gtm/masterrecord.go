@@ -76,7 +76,7 @@ func (m *masterReader) read(r io.Reader, file, path string) error {
 func (m *masterReader) file(s *source) error {
 	for {
 		err := s.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {

@@ -210,7 +210,7 @@ func peerKey(state *tls.ConnectionState) (key, bool) {
 func (n *Node) server() *http.Server {
 	return &http.Server{
 		Handler:           http.HandlerFunc(n.serve),
-		ReadHeaderTimeout: 5 * time.Second, // the handshake too
+		ReadHeaderTimeout: 5 * time.Second,         // the handshake too
 		ReadTimeout:       maxCall + 5*time.Second, // its end also ends a handler under way
 		WriteTimeout:      maxCall + 5*time.Second,
 		IdleTimeout:       2 * time.Minute,

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -223,6 +224,35 @@ func TestHugeHeader(t *testing.T) {
 	}
 	if res := s.call(t, "GET", "/signin", "", nil, nil); res.StatusCode != 200 {
 		t.Errorf("afterwards: %d", res.StatusCode)
+	}
+}
+
+// TestSlowBody: a client that holds its body back learns no more from the time of the answer.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	s := start(t, config{plain: true})
+	s.fill(t, localSetup(t))
+	conn, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	body := `{"user":"nobody","password":""}`
+	if _, err := fmt.Fprintf(conn, "POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(body)); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(400 * time.Millisecond) // longer than the floor
+	sent := time.Now()
+	if _, err := io.WriteString(conn, body); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 401" {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	if took := time.Since(sent); took < 300*time.Millisecond {
+		t.Errorf("answered %s after the body", took)
 	}
 }
 

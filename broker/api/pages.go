@@ -83,10 +83,10 @@ func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) pageSignInPost(w http.ResponseWriter, r *http.Request) {
-	arrived := time.Now()
 	if !s.formAllowed(w, r) {
 		return
 	}
+	arrived := time.Now() // as in login: of the whole form
 	user := r.PostForm.Get("user")
 	res := s.broker.Login(r.Context(), broker.LoginRequest{
 		User: user, Password: r.PostForm.Get("password"), ClientName: "browser", ClientAddr: s.clientAddr(r), Arrived: arrived,
