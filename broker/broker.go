@@ -36,11 +36,13 @@ type Options struct {
 	Metrics    prometheus.Registerer
 	Monitors   []string // names of the process's [[monitor]] entries
 
-	// SetChecks is told which checks the destinations need whenever that changes; Ref and
+	// SetChecks is told which checks destinations and directories need whenever that changes; Ref and
 	// Snapshot read their states. All three nil: every destination counts as available.
 	SetChecks func([]healthcheck.Key)
 	Ref       func(healthcheck.Key) healthcheck.Ref
 	Snapshot  func() *healthcheck.Snapshot
+	// Report takes how each exchange with a directory server went, for directories with a monitor.
+	Report func(healthcheck.Ref, healthcheck.Outcome)
 
 	// AskAssigned asks the cluster of d over the peer channel; nil: nobody can be asked.
 	AskAssigned func(ctx context.Context, d redirect.Destination, q AssignedQuestion) (bool, error)

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"switchpoint/directory"
 )
 
 type metrics struct {
@@ -73,9 +71,4 @@ func (m *metrics) login(r LoginResult, took time.Duration) {
 	}
 	m.logins.WithLabelValues(result).Inc()
 	m.duration.Observe(took.Seconds())
-}
-
-// newDirectory makes the client of a directory with the broker's log and metrics.
-func (b *Broker) newDirectory(c directory.Config) (*directory.Client, error) {
-	return directory.New(directory.Options{Config: c, Log: b.log, Metrics: b.o.Metrics})
 }

@@ -223,6 +223,37 @@ func TestDestinationHealth(t *testing.T) {
 	eventually(t, "alice is served here", func() bool { return b.Login(t.Context(), login("alice", "alice-demo")).Token != "" })
 }
 
+// TestSignInsReport: with a monitor the directory's server is a check, and how sign-ins fare there
+// is reported to it (HK2).
+func TestSignInsReport(t *testing.T) {
+	t.Parallel()
+	address, _ := serveDirectory(t, "127.0.0.1:0")
+	var keys atomic.Pointer[[]healthcheck.Key]
+	var reports atomic.Int32
+	b := newCluster(t).start(1, func(o *broker.Options) {
+		o.Monitors = append(o.Monitors, "ldap")
+		o.Ref = func(healthcheck.Key) healthcheck.Ref { return 7 }
+		o.SetChecks = func(k []healthcheck.Key) { keys.Store(&k) }
+		o.Report = func(r healthcheck.Ref, got healthcheck.Outcome) {
+			if r != 7 || got.Traffic != healthcheck.Answered {
+				t.Errorf("report of %d: %+v", r, got)
+			}
+			reports.Add(1)
+		}
+	})
+	home := corp(t, address)
+	home.Monitor = "ldap"
+	b.fill(t, ukSetup(home))
+	if got := *keys.Load(); !slices.Contains(got, healthcheck.Key{Address: address, Monitor: "ldap"}) {
+		t.Errorf("checks %v", got)
+	}
+	before := reports.Load()
+	eventually(t, "bob signs in", func() bool { return b.Login(t.Context(), login("bob", "bob-demo")).Token != "" })
+	if reports.Load() < before+2 {
+		t.Errorf("%d reports for a search and a bind", reports.Load()-before)
+	}
+}
+
 // TestExplain follows a login without a password.
 func TestExplain(t *testing.T) {
 	t.Parallel()

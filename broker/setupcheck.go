@@ -68,7 +68,7 @@ func canonicalUser(name string) string { return strings.ToLower(strings.TrimSpac
 func (s Setup) Validate(monitors []string, cluster string) error {
 	s = s.WithDefaults()
 	var l problem.List
-	s.checkDirectories(&l, cluster)
+	s.checkDirectories(&l, monitors, cluster)
 	s.checkDestinations(&l, monitors, cluster)
 	pools := s.checkPools(&l)
 	desktops := s.checkDesktops(&l, pools)

@@ -11,7 +11,7 @@ import (
 // The parts of a setup that other rooms own: they check their values, this file what the
 // values say about each other.
 
-func (s Setup) checkDirectories(l *problem.List, cluster string) {
+func (s Setup) checkDirectories(l *problem.List, monitors []string, cluster string) {
 	seen := map[string]string{LocalDirectory: "reserved"}
 	for i, d := range s.Directories {
 		path := index("directory", i)
@@ -22,6 +22,9 @@ func (s Setup) checkDirectories(l *problem.List, cluster string) {
 		}
 		seen[d.Name] = "directory"
 		l.Under(path, d.Config.Validate())
+		if d.Monitor != "" && !slices.Contains(monitors, d.Monitor) {
+			l.Addf(path+".monitor", "name a [[monitor]] of the process: "+some(monitors), "unknown monitor %q", d.Monitor)
+		}
 		if d.Redirect != nil {
 			_, err := redirect.Compile(*d.Redirect, s.Destinations, cluster)
 			l.Under(path+".redirect", err)

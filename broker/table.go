@@ -118,6 +118,11 @@ func (b *Broker) addDirectories(t *table, old *table) error {
 			}
 		}
 		t.directories = append(t.directories, e)
+		for _, key := range directoryChecks(d.Config) {
+			if !slices.Contains(t.checks, key) {
+				t.checks = append(t.checks, key)
+			}
+		}
 	}
 	return nil
 }

@@ -61,8 +61,8 @@ func load(path, text string) (*Config, error) {
 
 // LoadSetup reads and checks a broker.toml, as Load does. monitors are the names that
 // destinations may use, cluster is the cluster of the brokers that it is for. With cluster ""
-// neither is known here, as for `switchpoint apply`: the monitors of destinations are then left
-// to the broker that takes the setup.
+// neither is known here, as for `switchpoint apply`: the names of monitors are then left to
+// the broker that takes the setup.
 func LoadSetup(path string, monitors []string, cluster string) (*broker.Setup, error) {
 	text, problems := readText(path)
 	if problems != nil {
@@ -92,15 +92,16 @@ func parseSetup(name string, text []byte, monitors []string, cluster string) (*b
 		f.add("", settleSetup(setup, filepath.Dir(name)))
 		err := setup.Validate(monitors, cluster)
 		if found, ok := errors.AsType[problem.List](err); ok && cluster == "" {
-			err = slices.DeleteFunc(found, isDestinationMonitor).Err()
+			err = slices.DeleteFunc(found, isMonitorName).Err()
 		}
 		f.add("", err)
 	}
 	return setup, f
 }
 
-func isDestinationMonitor(p problem.Problem) bool {
-	return strings.HasPrefix(p.Path, "destination[") && strings.HasSuffix(p.Path, "].monitor")
+func isMonitorName(p problem.Problem) bool {
+	ofSetup := strings.HasPrefix(p.Path, "destination[") || strings.HasPrefix(p.Path, "directory[")
+	return ofSetup && strings.HasSuffix(p.Path, "].monitor")
 }
 
 // readText reads a whole file within the size bound.

@@ -23,6 +23,15 @@ type Options struct {
 	Config  Config
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
+	// Report is told how each exchange with a server went, by its host:port; nil: nobody is.
+	Report func(address string, o Outcome)
+}
+
+// Outcome is how one exchange with a server went, as far as it says something about the server.
+type Outcome struct {
+	Failed   bool // no answer: refused, broken or timed out
+	TimedOut bool
+	Took     time.Duration // with the wait for a free connection
 }
 
 // Client asks one directory. It may be used by many goroutines.
@@ -31,6 +40,7 @@ type Client struct {
 	domain  string // of the base DN
 	log     *slog.Logger
 	metrics *metrics
+	report  func(string, Outcome)
 	servers []*server
 }
 
@@ -41,7 +51,10 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	cfg := o.Config.WithDefaults()
-	c := &Client{config: cfg, domain: baseDomain(cfg.BaseDN), log: o.Log}
+	c := &Client{config: cfg, domain: baseDomain(cfg.BaseDN), log: o.Log, report: o.Report}
+	if c.report == nil {
+		c.report = func(string, Outcome) {}
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -89,8 +102,9 @@ func (c *Client) Run(ctx context.Context) error {
 
 func (c *Client) watch(ctx context.Context, s *server) {
 	for {
+		began := time.Now()
 		if asked, err := s.probe(ctx); asked {
-			_ = c.learn(ctx, s, err) // what there is to say is in Health and in the log
+			_ = c.learn(ctx, s, began, err) // what there is to say is in Health and in the log
 		}
 		s.reap(time.Now())
 		c.metrics.server(s)
@@ -122,20 +136,24 @@ func (c *Client) Health() error {
 	return first
 }
 
-// learn records how an exchange with s ended and gives back err. Only what says something about
+// learn records how an exchange with s that began then ended, and gives back err. Only what says something about
 // the server counts: neither the caller's cancellation nor a deadline shorter than Timeout does.
-func (c *Client) learn(ctx context.Context, s *server, err error) error {
+func (c *Client) learn(ctx context.Context, s *server, began time.Time, err error) error {
 	t, transport := errors.AsType[*transportError](err)
 	switch {
 	case !transport && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 	case errors.Is(err, errSkipped), errors.Is(err, errClosed):
 	case transport && t.timeout && ctx.Err() != nil:
 	case transport:
+		if !ownFault(t) {
+			c.report(s.address, Outcome{Failed: true, TimedOut: t.timeout, Took: time.Since(began)})
+		}
 		patient := !t.dial && c.lastStanding(s)
 		if s.breaker.fail(time.Now(), t, patient) {
 			c.log.Warn("directory server is down", "server", s.name, "err", t)
 		}
 	default:
+		c.report(s.address, Outcome{Took: time.Since(began)})
 		if s.breaker.succeed() {
 			c.log.Info("directory server is up again", "server", s.name)
 		}
@@ -158,7 +176,8 @@ func (c *Client) lastStanding(s *server) bool {
 func (c *Client) operate(ctx context.Context, pick func(*server) *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
 	var last error
 	for _, s := range c.servers {
-		err := c.learn(ctx, s, s.run(ctx, pick(s), again, op))
+		began := time.Now()
+		err := c.learn(ctx, s, began, s.run(ctx, pick(s), again, op))
 		t, transport := errors.AsType[*transportError](err)
 		switch {
 		case errors.Is(err, context.Canceled):

@@ -29,7 +29,10 @@ type Config struct {
 	// name with its @domain. Default finds uid, sAMAccountName and userPrincipalName.
 	UserFilter string `toml:"user_filter"`
 	// Attributes are read besides those that redirect rules and policies use.
-	Attributes []string      `toml:"attributes"`
-	Timeout    time.Duration `toml:"timeout"`   // for every operation; default 3s
-	MaxConns   int           `toml:"max_conns"` // per server and purpose (search, bind); default 16
+	Attributes []string `toml:"attributes"`
+	// Monitor is the name of a [[monitor]] of the process, usually of kind ldap. Its servers then
+	// are checks of the health engine, and every operation tells how it went there.
+	Monitor  string        `toml:"monitor"`
+	Timeout  time.Duration `toml:"timeout"`   // for every operation; default 3s
+	MaxConns int           `toml:"max_conns"` // per server and purpose (search, bind); default 16
 }

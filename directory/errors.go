@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -138,4 +140,11 @@ func bindResult(err error) error {
 		return &RefusedError{Code: CodeNotAllowed}
 	}
 	return fmt.Errorf("bind: %w", err)
+}
+
+// ownFault says that a connection failed for want of something in this process or host, which
+// says nothing about the server.
+func ownFault(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL},
+		func(own error) bool { return errors.Is(err, own) })
 }

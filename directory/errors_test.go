@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"syscall"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -75,5 +78,18 @@ func TestClassify(t *testing.T) {
 	}
 	if err := classify(canceled, network); !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller's end became %v", err)
+	}
+}
+
+func TestOwnFault(t *testing.T) {
+	for err, want := range map[error]bool{
+		&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}:                   true,
+		&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}:           true,
+		&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}:            false,
+		&transportError{err: &net.OpError{Op: "dial", Err: os.NewSyscallError("x", syscall.ENOBUFS)}}: true,
+	} {
+		if ownFault(err) != want {
+			t.Errorf("%v: %v", err, !want)
+		}
 	}
 }

@@ -14,6 +14,7 @@ var errSkipped = errors.New("the server is down")
 // server is one server of the directory with its two pools.
 type server struct {
 	name    string // its URL
+	address string // its host:port
 	timeout time.Duration
 	breaker *breaker
 	search  *pool // bound as the service account
@@ -35,6 +36,7 @@ func newServer(c Config, password string, raw string) (*server, error) {
 	service.bindDN, service.password = c.BindDN, password
 	return &server{
 		name:    raw,
+		address: u.Host,
 		timeout: c.Timeout,
 		breaker: newBreaker(c.Timeout),
 		search:  newPool(c.MaxConns, service.dial),

@@ -78,6 +78,18 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// Addresses are host:port of the servers, in their order; servers that are no valid URL are left
+// out, because Validate names them.
+func (c Config) Addresses() []string {
+	var out []string
+	for _, raw := range c.Servers {
+		if u, err := serverURL(raw); err == nil {
+			out = append(out, u.Host)
+		}
+	}
+	return out
+}
+
 // serverURL parses a server's URL and adds the default port of its scheme.
 func serverURL(server string) (*url.URL, error) {
 	u, err := url.Parse(server)

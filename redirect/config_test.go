@@ -53,6 +53,21 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
+// A quotation that runs to the end of the value is the value's own, with case and without.
+func TestRegexIgnoresCaseToItsEnd(t *testing.T) {
+	sensitive := false
+	cfg := Config{Attribute: "dn", Match: "regex", Rules: `a|\QOU=(US > us`, CaseSensitive: &sensitive}
+	table, err := Compile(cfg, []Destination{{Name: "us", Cluster: "us"}}, "uk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]Action{"cn=x,ou=(us": Forward, "A": Forward, "ou=us": LogInHere} {
+		if d := Decide(table, Question{Attributes: map[string][]string{"dn": {value}}}); d.Action != want {
+			t.Errorf("%s: %s, %v", value, d.Action, d.Reason)
+		}
+	}
+}
+
 func TestCompileDestinations(t *testing.T) {
 	covers.Req(t, "RD6")
 	cfg := Config{Attribute: "dn", Match: "contains", Rules: "OU=US > us\nOU=DE > de"}

@@ -157,7 +157,7 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 		Store: a.store, Log: log, Metrics: a.registry,
 		Monitors:  monitorNames(cfg),
 		SetChecks: a.health.setBrokerChecks, Ref: a.health.engine.Ref, Snapshot: a.health.engine.Snapshot,
-		AskAssigned: a.askAssigned,
+		Report: a.health.engine.Report, AskAssigned: a.askAssigned,
 	})
 	if err != nil {
 		return fmt.Errorf("start the broker: %w", err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -81,6 +82,36 @@ func reloadCommand() *cobra.Command {
 				return err
 			}
 			return printLines(cmd.OutOrStdout(), out.Lines)
+		},
+	}
+	addNodeFlag(cmd, &node)
+	return cmd
+}
+
+func statusCommand() *cobra.Command {
+	var node string
+	cmd := &cobra.Command{
+		Use:   "status --node STATE_DIR",
+		Short: "Who a running node is, what it runs, and whether it serves",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node == "" {
+				return required(cmd, "node")
+			}
+			var s nodeStatus
+			if err := ask(cmd.Context(), node, http.MethodGet, "status", nil, &s); err != nil {
+				return err
+			}
+			serves := "serving"
+			if !s.Serving {
+				serves = "not serving"
+			}
+			return printLines(cmd.OutOrStdout(), []string{
+				fmt.Sprintf("node:    %s, data centre %s, %s", s.Node, s.Datacenter, serves),
+				"roles:   " + strings.Join(s.Roles, ", "),
+				"version: " + s.Version,
+				fmt.Sprintf("config:  %s, read %s", s.Config, s.Loaded),
+			})
 		},
 	}
 	addNodeFlag(cmd, &node)

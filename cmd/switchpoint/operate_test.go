@@ -170,6 +170,7 @@ func commands(t *testing.T, s *stage) {
 		{[]string{"probe", "-c", s.path("uk-lb.toml"), "--monitor", "is_alive", "--address", s.address("127.0.2.12", portBroker)}, "mode normal"},
 		{[]string{"peer", "key", "-c", s.path("uk-broker-1.toml")}, "="},
 		{[]string{"check", "-c", s.path("us-gtm.toml")}, "no problems"},
+		{[]string{"status", "--node", s.path("state", "us-gtm")}, "us-gtm, data centre us, serving"},
 	} {
 		code, out, errOut := cli(t, c.args...)
 		if code != 0 || !strings.Contains(out, c.want) {
