@@ -9,6 +9,8 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"switchpoint/internal/covers"
 )
 
 // The roles of a run are processes of the same binary; the test binary plays them when this is
@@ -63,6 +65,7 @@ func number(s string) int {
 // TestHealthSmall runs the whole benchmark on a small load: every process starts, the killed
 // addresses are seen, and the figures are there. Limits of speed are for `make bench-health`.
 func TestHealthSmall(t *testing.T) {
+	covers.Req(t, "HK3")
 	t.Setenv(roleEnv, "1")
 	var out bytes.Buffer
 	err := Health(t.Context(), &out, HealthOptions{Addresses: 200, Monitors: 2, Interval: time.Second, Steady: 3 * time.Second, Burners: 1})

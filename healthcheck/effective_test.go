@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"switchpoint/internal/covers"
 )
 
 func TestEffective(t *testing.T) {
@@ -173,6 +175,7 @@ func TestOverrideValidate(t *testing.T) {
 }
 
 func TestOverrunExcuses(t *testing.T) {
+	covers.Req(t, "HK3")
 	const s, ms = time.Second, time.Millisecond
 	var o overrun
 	o.note(10*s, 5*ms) // noise

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"switchpoint/internal/covers"
 )
 
 // tableOf is a compiled table whose probes are ask. All checks are under the monitor "m".
@@ -153,6 +155,7 @@ func TestEngineEmptyTableIsReady(t *testing.T) {
 
 // Every check has its turn once per interval, at its own stable phase, within the jitter.
 func TestEngineSchedule(t *testing.T) {
+	covers.Req(t, "HK3")
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 5 * time.Second
 		w := &targets{}

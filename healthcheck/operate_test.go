@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"switchpoint/internal/covers"
 )
 
 func TestForceAndRelease(t *testing.T) {
@@ -169,6 +171,7 @@ func TestSubscription(t *testing.T) {
 
 // Failures are kept apart from other events, equal ones are counted, and all of it is bounded.
 func TestHistory(t *testing.T) {
+	covers.Req(t, "HK3")
 	inWorld(t, map[string]Judging{"m": {}}, []string{"a:1/m"}, func(w *world) {
 		w.set("a:1/m", Down)
 		time.Sleep(10 * s)
@@ -252,6 +255,7 @@ func TestShow(t *testing.T) {
 
 // A host with many checks that hang is asked only so often at once, and the others have their turn.
 func TestHostBound(t *testing.T) {
+	covers.Req(t, "HK3")
 	synctest.Test(t, func(t *testing.T) {
 		w := &targets{takes: 2 * s}
 		var addresses []string

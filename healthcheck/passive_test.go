@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"switchpoint/internal/covers"
 )
 
 func (w *world) report(name string, n int, o Outcome) {
@@ -108,6 +110,7 @@ func TestEjection(t *testing.T) {
 // What all members share ejects none of them, even when one is seen first, and a pool of which
 // only the traffic fails still serves (HK4).
 func TestSharedFailureEjectsNone(t *testing.T) {
+	covers.Req(t, "HK4")
 	monitors := map[string]Judging{"m": {}}
 	all := []string{"a:1/m", "b:1/m", "c:1/m", "d:1/m"}
 	inWorld(t, monitors, all, func(w *world) {

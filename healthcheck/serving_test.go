@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"switchpoint/internal/covers"
 )
 
 func TestServing(t *testing.T) {
@@ -48,6 +50,7 @@ func TestServingAppendsAndDoesNotAllocate(t *testing.T) {
 
 // HK4: overloaded never empties a pool, and nothing that must not serve ever does.
 func TestServingProperty(t *testing.T) {
+	covers.Req(t, "HK4")
 	rapid.Check(t, func(t *rapid.T) {
 		states := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Status {
 			return Status{
