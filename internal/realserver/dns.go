@@ -33,7 +33,7 @@ type DNSServer struct {
 	Name string // of the program: knotd, nsd, gdnsd, pdns_server, named
 	Addr string // 127.0.0.1:PORT
 
-	proc  process
+	server
 	probe string // origin of a zone that only this server has
 	zones []string
 }
@@ -67,6 +67,7 @@ func startDNS(t testing.TB, kind dnsKind, o DNSOptions) *DNSServer {
 	}
 	root := newRoot(t, kind.program)
 	s := &DNSServer{Name: kind.program, probe: "probe-" + strings.ToLower(rand.Text()) + ".test"}
+	s.begin = s.start
 	s.proc = process{
 		t: t, name: kind.program, owner: own, stopSig: kind.stopSig,
 		logFile: filepath.Join(root, kind.program+".log"),
@@ -129,25 +130,6 @@ func (s *DNSServer) writeZones(root string, zones map[string]string) ([]dnsZone,
 	}
 	return out, nil
 }
-
-// Start starts the server again on the same port with the same zones.
-func (s *DNSServer) Start() {
-	s.proc.t.Helper()
-	if err := s.start(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Stop ends the server in an orderly way.
-func (s *DNSServer) Stop() {
-	s.proc.t.Helper()
-	if err := s.proc.stop(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Kill ends the server with SIGKILL.
-func (s *DNSServer) Kill() { s.proc.kill() }
 
 // Log returns the end of what the server said.
 func (s *DNSServer) Log() string { return string(s.proc.tail()) }

@@ -39,7 +39,7 @@ type HAProxyServer struct {
 	TLSAddr string // 127.0.0.1:PORT, HTTPS
 	CAFile  string // PEM, of the HTTPS certificate
 
-	proc   process
+	server
 	socket string
 	cert   string // certificate and key in one file, as HAProxy wants them
 	config string
@@ -65,6 +65,7 @@ func HAProxy(t testing.TB, o HAProxyOptions) *HAProxyServer {
 		cert:   filepath.Join(root, "server.both"),
 		config: filepath.Join(root, "haproxy.cfg"),
 	}
+	s.begin = s.start
 	s.proc = process{
 		t: t, name: "haproxy", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(root, "haproxy.log"),
@@ -151,31 +152,6 @@ func (s *HAProxyServer) text(o HAProxyOptions) (string, error) {
 	}
 	return b.String(), nil
 }
-
-// Start starts the server again on the same ports.
-func (s *HAProxyServer) Start() {
-	s.proc.t.Helper()
-	if err := s.start(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Stop ends the server in an orderly way.
-func (s *HAProxyServer) Stop() {
-	s.proc.t.Helper()
-	if err := s.proc.stop(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Kill ends the server with SIGKILL.
-func (s *HAProxyServer) Kill() { s.proc.kill() }
-
-// Pause stops the server with SIGSTOP: the kernel accepts connections, nothing answers.
-func (s *HAProxyServer) Pause() { s.proc.freeze() }
-
-// Resume lets a paused server go on.
-func (s *HAProxyServer) Resume() { s.proc.resume() }
 
 func (s *HAProxyServer) start() error {
 	if err := s.proc.start(); err != nil {

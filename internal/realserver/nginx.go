@@ -31,7 +31,7 @@ type NginxServer struct {
 	TLSAddr string // 127.0.0.1:PORT, HTTPS
 	CAFile  string // PEM, of the HTTPS certificate
 
-	proc      process
+	server
 	token     string // only our server answers with it
 	root      string
 	cert, key string
@@ -53,6 +53,7 @@ func Nginx(t testing.TB, o NginxOptions) *NginxServer {
 	}
 	s := &NginxServer{token: rand.Text(), root: newRoot(t, "nginx")}
 	config := filepath.Join(s.root, "nginx.conf")
+	s.begin = s.start
 	s.proc = process{
 		t: t, name: "nginx", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(s.root, "nginx.log"),
@@ -124,31 +125,6 @@ http {
 }
 `, s.root, s.Addr, s.TLSAddr, s.cert, s.key, s.token, o.Body, o.Config), nil
 }
-
-// Start starts the server again on the same ports.
-func (s *NginxServer) Start() {
-	s.proc.t.Helper()
-	if err := s.start(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Stop ends the server in an orderly way.
-func (s *NginxServer) Stop() {
-	s.proc.t.Helper()
-	if err := s.proc.stop(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Kill ends the server and its worker with SIGKILL.
-func (s *NginxServer) Kill() { s.proc.kill() }
-
-// Pause stops the server with SIGSTOP: the kernel accepts connections, nothing answers.
-func (s *NginxServer) Pause() { s.proc.freeze() }
-
-// Resume lets a paused server go on.
-func (s *NginxServer) Resume() { s.proc.resume() }
 
 func (s *NginxServer) start() error {
 	if err := s.proc.start(); err != nil {

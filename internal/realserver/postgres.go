@@ -39,7 +39,7 @@ type PostgresServer struct {
 	Database  string
 	CAFile    string // PEM, of the server's certificate; empty without TLS
 
-	proc    process
+	server
 	bin     postgresPrograms
 	root    string
 	pidFile string
@@ -105,6 +105,7 @@ func newPostgres(t testing.TB, o PostgresOptions) *PostgresServer {
 		root: root, pidFile: filepath.Join(root, "data", "postmaster.pid"),
 	}
 	// SIGINT is PostgreSQL's fast shutdown: open sessions are ended, not waited for.
+	s.begin = s.start
 	s.proc = process{
 		t: t, name: "postgres", owner: own, stopSig: syscall.SIGINT,
 		logFile: filepath.Join(root, "postgres.log"),
@@ -184,33 +185,6 @@ func (s *PostgresServer) firstStart() {
 		}
 	}
 }
-
-// Start starts the server again on the same port, with the data it had. After
-// Kill it recovers as after a crash.
-func (s *PostgresServer) Start() {
-	s.proc.t.Helper()
-	if err := s.start(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Stop ends the server in an orderly way, open sessions included.
-func (s *PostgresServer) Stop() {
-	s.proc.t.Helper()
-	if err := s.proc.stop(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Kill ends the server and all its sessions' processes with SIGKILL.
-func (s *PostgresServer) Kill() { s.proc.kill() }
-
-// Pause stops the server and all its sessions' processes with SIGSTOP: the
-// kernel still accepts connections, and nothing answers until Resume.
-func (s *PostgresServer) Pause() { s.proc.freeze() }
-
-// Resume lets a paused server go on.
-func (s *PostgresServer) Resume() { s.proc.resume() }
 
 // Exec runs SQL in the test's database as superuser and returns what psql
 // prints: rows without headings, columns parted by "|". SQL that fails fails

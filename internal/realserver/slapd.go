@@ -46,7 +46,7 @@ type SlapdServer struct {
 	AdminDN, AdminPassword string
 	Suffix                 string
 
-	proc    process
+	server
 	pidFile string
 }
 
@@ -72,6 +72,7 @@ func Slapd(t testing.TB, o SlapdOptions) *SlapdServer {
 		Suffix:        o.Suffix,
 		pidFile:       filepath.Join(root, "slapd.pid"),
 	}
+	s.begin = s.start
 	s.proc = process{
 		t: t, name: "slapd", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(root, "slapd.log"),
@@ -139,32 +140,6 @@ func (s *SlapdServer) firstStart(programs slapdPrograms, files slapdFiles, ports
 		}
 	}
 }
-
-// Start starts the server again on the same ports, with the data it had.
-func (s *SlapdServer) Start() {
-	s.proc.t.Helper()
-	if err := s.start(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Stop ends the server in an orderly way.
-func (s *SlapdServer) Stop() {
-	s.proc.t.Helper()
-	if err := s.proc.stop(); err != nil {
-		s.proc.fatal(err)
-	}
-}
-
-// Kill ends the server with SIGKILL.
-func (s *SlapdServer) Kill() { s.proc.kill() }
-
-// Pause stops the server with SIGSTOP: it accepts connections, since the
-// kernel does, and answers nothing until Resume.
-func (s *SlapdServer) Pause() { s.proc.freeze() }
-
-// Resume lets a paused server go on.
-func (s *SlapdServer) Resume() { s.proc.resume() }
 
 func (s *SlapdServer) start() error {
 	// A file left by a killed server would prove nothing about this one.
