@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -83,15 +83,22 @@ func (a *app) serveWhenKnown(ctx context.Context, checks []healthcheck.Key, run 
 // awaitKnown returns when each check has had its first probe, when the engine's start deadline
 // has passed, or when ctx ends.
 func (a *app) awaitKnown(ctx context.Context, checks []healthcheck.Key) {
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for !a.health.known(checks) {
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watcher.Go(func() {
 		select {
-		case <-ctx.Done():
-			return
 		case <-a.health.engine.Ready():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	snapshots := a.health.engine.Subscribe()
+	defer snapshots.Close()
+	for !a.health.known(checks) {
+		if _, _, err := snapshots.Next(ctx); err != nil {
 			return
-		case <-look.C:
 		}
 	}
 }
