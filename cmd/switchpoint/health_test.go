@@ -12,7 +12,7 @@ import (
 const (
 	fallTime = 2 * time.Second
 	riseTime = 2 * time.Second
-	slack    = 500 * time.Millisecond
+	slack    = time.Second
 )
 
 // TestBrokerKilledAndBack: the death of a broker is seen within fall x interval, its recovery
