@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/internal/secret"
 )
 
 // How often Run asks a server for its rootDSE.
@@ -62,7 +64,7 @@ func New(o Options) (*Client, error) {
 	var password string
 	var err error
 	if cfg.BindDN != "" {
-		if password, err = readSecret(cfg.BindPassword); err != nil {
+		if password, err = secret.Read(cfg.BindPassword); err != nil {
 			return nil, fmt.Errorf("directory %s: %w", cfg.Name, err)
 		}
 	}

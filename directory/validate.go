@@ -17,6 +17,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"switchpoint/internal/problem"
+	"switchpoint/internal/secret"
 )
 
 // Bounds of the settings.
@@ -24,7 +25,6 @@ const (
 	minTimeout  = 10 * time.Millisecond
 	maxTimeout  = 2 * time.Minute // no login waits longer (LG1)
 	maxMaxConns = 1024
-	maxSecret   = 4 << 10
 )
 
 // WithDefaults fills what is empty with the values of LD1.
@@ -129,7 +129,7 @@ func (c Config) checkSearch(probs *problem.List) {
 		probs.Addf("bind_password", "add bind_password = \"file:PATH\" or \"env:NAME\"", "no password for bind_dn")
 	case c.BindPassword != "":
 		// The value is not shown: it may be the password itself.
-		if _, _, err := secretReference(c.BindPassword); err != nil {
+		if err := secret.Check(c.BindPassword); err != nil {
 			probs.Addf("bind_password", "write the password to a file and name it: \"file:PATH\", or use \"env:NAME\"", "%s", err)
 		}
 	}
@@ -179,35 +179,4 @@ func loadCA(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("no certificate in %s", path)
 	}
 	return pool, nil
-}
-
-// secretReference takes "file:PATH" or "env:NAME" apart. Its error never shows the value.
-func secretReference(ref string) (kind, name string, err error) {
-	kind, name, found := strings.Cut(ref, ":")
-	if !found || kind != "file" && kind != "env" || name == "" {
-		return "", "", errors.New("a password must not stand in the configuration")
-	}
-	return kind, name, nil
-}
-
-// readSecret gives the password that a reference names; one line end after it does not count.
-func readSecret(ref string) (string, error) {
-	kind, name, err := secretReference(ref)
-	if err != nil {
-		return "", err
-	}
-	var secret string
-	if kind == "env" {
-		secret = os.Getenv(name)
-	} else {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return "", fmt.Errorf("read the bind password: %w", err)
-		}
-		secret = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-	}
-	if secret == "" || len(secret) > maxSecret {
-		return "", fmt.Errorf("the bind password in %s %s is empty or longer than %d bytes", kind, name, maxSecret)
-	}
-	return secret, nil
 }

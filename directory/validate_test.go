@@ -75,21 +75,3 @@ func TestValidate(t *testing.T) {
 		t.Errorf("allow_plain: %v", err)
 	}
 }
-
-func TestReadSecret(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(path, []byte(" pass word \r\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SWITCHPOINT_TEST_SECRET", "from env")
-	for ref, want := range map[string]string{"file:" + path: " pass word ", "env:SWITCHPOINT_TEST_SECRET": "from env"} {
-		if got, err := readSecret(ref); got != want || err != nil {
-			t.Errorf("readSecret(%s) = %q, %v", ref, got, err)
-		}
-	}
-	for _, ref := range []string{"secret", "file:", "file:/no/such", "env:SWITCHPOINT_NOT_SET", ""} {
-		if _, err := readSecret(ref); err == nil || strings.Contains(err.Error(), "secret") {
-			t.Errorf("readSecret(%q): %v", ref, err)
-		}
-	}
-}

@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -34,7 +35,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	b.left -= n
 	b.first = append(b.first, p[:min(n, firstBytes-len(b.first))]...)
-	if b.err == nil {
+	// A connection that we closed says nothing of the target: libraries close it when they give
+	// up, while a goroutine of theirs may still read.
+	if b.err == nil && !errors.Is(err, net.ErrClosed) {
 		b.err = err
 	}
 	return n, err

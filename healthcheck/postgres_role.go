@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"switchpoint/internal/problem"
+	"switchpoint/internal/secret"
 )
 
 func (m Monitor) validatePostgres(l *problem.List) {
@@ -13,8 +14,8 @@ func (m Monitor) validatePostgres(l *problem.List) {
 		l.Addf("user", "name a database user who may connect; it needs no other right", "nobody to sign in as")
 	}
 	if m.Password != "" {
-		if _, _, err := secretReference(m.Password); err != nil {
-			l.Addf("password", secretCure, "%v", err)
+		if err := secret.Check(m.Password); err != nil {
+			l.Addf("password", secret.Cure, "%v", err)
 		}
 	}
 	switch m.SSLMode {

@@ -13,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"switchpoint/internal/problem"
+	"switchpoint/internal/secret"
 )
 
 // Steps of a directory probe, to complete "timed out ...".
@@ -37,12 +38,12 @@ func (m Monitor) validateLDAP(l *problem.List) {
 	}
 	switch {
 	case m.BindDN != "" && m.BindPassword == "":
-		l.Addf("bind_password", secretCure, "no password for bind_dn")
+		l.Addf("bind_password", secret.Cure, "no password for bind_dn")
 	case m.BindDN == "" && m.BindPassword != "":
 		l.Addf("bind_dn", "name who binds, or remove bind_password", "a password but nobody who binds")
 	case m.BindPassword != "":
-		if _, _, err := secretReference(m.BindPassword); err != nil {
-			l.Addf("bind_password", secretCure, "%v", err)
+		if err := secret.Check(m.BindPassword); err != nil {
+			l.Addf("bind_password", secret.Cure, "%v", err)
 		}
 	}
 	if m.TLS && m.StartTLS {
@@ -88,8 +89,10 @@ type directoryProbe struct {
 func newLDAP(m Monitor, d *dialer) (exchange, error) {
 	p := &directoryProbe{dial: d, startTLS: m.StartTLS, bindDN: m.BindDN}
 	var err error
-	if p.pass, err = readSecret(m.BindPassword); err != nil {
-		return nil, problem.Problem{Path: "bind_password", What: err.Error(), Cure: secretCure}
+	if m.BindPassword != "" {
+		if p.pass, err = secret.Read(m.BindPassword); err != nil {
+			return nil, problem.Problem{Path: "bind_password", What: err.Error(), Cure: secret.Cure}
+		}
 	}
 	if m.TLS || m.StartTLS {
 		if p.tls, err = anyTLS(m); err != nil {

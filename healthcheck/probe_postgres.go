@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"switchpoint/internal/problem"
+	"switchpoint/internal/secret"
 )
 
 // Steps of a database probe, to complete "timed out ...".
@@ -51,9 +52,12 @@ type database struct {
 // newPostgres is kind "postgres": sign in and ask what the server is.
 func newPostgres(m Monitor, d *dialer) (exchange, error) {
 	p := &database{dial: d, user: m.User, role: m.Role, maxLag: -1}
-	password, err := readSecret(m.Password)
-	if err != nil {
-		return nil, problem.Problem{Path: "password", What: err.Error(), Cure: secretCure}
+	var password string
+	var err error
+	if m.Password != "" {
+		if password, err = secret.Read(m.Password); err != nil {
+			return nil, problem.Problem{Path: "password", What: err.Error(), Cure: secret.Cure}
+		}
 	}
 	if m.MaxLag != "" {
 		if p.maxLag, err = parseSize(m.MaxLag); err != nil {
