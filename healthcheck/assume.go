@@ -6,7 +6,7 @@ package healthcheck
 func (e *Engine) AssumeUp() *Snapshot {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	up := Status{State: Up, Reason: "assumed to be up", Load: noLoad}
+	up := Status{State: Up, Reason: "assumed to be up", Load: noLoad, Steady: MaxSteady}
 	s := &Snapshot{pages: make([]*page, (e.refs.next+pageSize-1)/pageSize)}
 	for i := range s.pages {
 		s.pages[i] = new(page)

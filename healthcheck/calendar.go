@@ -107,6 +107,47 @@ func openWindow(windows []window, now time.Time) string {
 	return ""
 }
 
+// opening is what the windows of a monitor say from one moment to another.
+type opening struct {
+	window    string    // that is open; empty: none
+	at, until time.Time // from when to when; then it is another one, or has to be looked at again
+}
+
+// holds says whether o still says what is at now, also after the clock was put back.
+func (o opening) holds(now time.Time) bool { return !now.Before(o.at) && now.Before(o.until) }
+
+// openingOf says what the windows say at now, and until when: at most for MaxSteady.
+func openingOf(windows []window, now time.Time) opening {
+	o := opening{window: openWindow(windows, now), at: now, until: now}
+	for end := now.Add(MaxSteady); o.until.Before(end); {
+		if o.until = nextMark(windows, o.until); openWindow(windows, o.until) != o.window {
+			return o
+		}
+	}
+	return o
+}
+
+// clockStep divides every moment at which a zone changes its clocks, so that a step from one mark
+// to the next never leads over such a change.
+const clockStep = 15 * time.Minute
+
+// nextMark is the first moment after t at which any of the windows may open or close: a minute at
+// which one begins or ends, or at which clocks may change.
+func nextMark(windows []window, t time.Time) time.Time {
+	next := t.Truncate(clockStep).Add(clockStep)
+	for _, w := range windows {
+		local := t.In(w.zone)
+		at := local.Hour()*60 + local.Minute()
+		for _, mark := range [...]int{w.from, w.to} {
+			left := time.Duration((mark-at+24*60)%(24*60)) * time.Minute
+			if m := t.Truncate(time.Minute).Add(left); left > 0 && m.Before(next) {
+				next = m
+			}
+		}
+	}
+	return next
+}
+
 func parseWindows(texts []string) ([]window, error) {
 	var out []window
 	for _, s := range texts {

@@ -23,14 +23,15 @@ func (s Source) String() string {
 
 // facts is all that decides the effective state of one check.
 type facts struct {
-	state   State  // judged from probes
-	reason  string // of it
-	before  State  // persisted before a restart; Unknown: nothing
-	earlier string // its reason
-	ejected string // why traffic put the target down; empty: it did not
-	parent  string // the check that it depends on and that is down; empty: none
-	held    bool   // manual resume
-	window  string // the open maintenance window
+	state   State     // judged from probes
+	reason  string    // of it
+	before  State     // persisted before a restart; Unknown: nothing
+	earlier string    // its reason
+	ejected string    // why traffic put the target down; empty: it did not
+	parent  string    // the check that it depends on and that is down; empty: none
+	held    bool      // manual resume
+	window  string    // the open maintenance window
+	turns   time.Time // when a maintenance window opens or closes next; zero: there are none
 	force   *Override
 }
 
@@ -77,7 +78,8 @@ func effective(f facts) verdict {
 func (e *Engine) factsOf(c *check) facts {
 	f := facts{state: c.j.state, reason: c.j.reason, held: c.held, force: c.force}
 	if c.mon != nil {
-		f.window = e.open[c.key.Monitor]
+		o := e.open[c.key.Monitor]
+		f.window, f.turns = o.window, o.until
 	}
 	if c.eject != nil {
 		f.ejected = c.eject.why
@@ -95,13 +97,17 @@ func (e *Engine) factsOf(c *check) facts {
 // depend on it. It returns what changed for c itself. e.mu is held.
 func (e *Engine) settle(c *check, now time.Time) (transition, bool) {
 	was := c.status
-	v := effective(e.factsOf(c))
+	f := e.factsOf(c)
+	v := effective(f)
 	next := Status{
 		State: v.state, Reason: v.reason, Source: v.source, Since: was.Since,
 		At: c.at, TTFB: c.ttfb, Load: c.load,
 	}
 	if c.before != nil {
 		next.At = c.before.At // a persisted state keeps its time
+	}
+	if c.mon != nil {
+		next.Steady = steady(c.mon.rule, c.j, f, v.source, now)
 	}
 	if next.State == Down {
 		next.TTFB, next.Load = 0, noLoad

@@ -55,8 +55,8 @@ type Engine struct {
 	started  bool
 
 	forced      overrides
-	open        map[string]string // the open maintenance window by monitor
-	openAgain   time.Time         // when to look at the windows again; zero: there are none
+	open        map[string]opening // the maintenance windows by monitor
+	openAgain   time.Time          // when to look at the windows again; zero: there are none
 	before      map[Key]*stateOnDisk
 	ejected     map[*check]struct{} // with an ejection, also one in its trial
 	sharedSince map[string]time.Duration
@@ -79,7 +79,7 @@ func New(o Options) *Engine {
 		checks:   make(map[Key]*check),
 		hosts:    newHosts(),
 		subs:     make(map[*Subscription]struct{}),
-		open:     make(map[string]string),
+		open:     make(map[string]opening),
 		before:   make(map[Key]*stateOnDisk),
 		ejected:  make(map[*check]struct{}),
 

@@ -1,6 +1,7 @@
 package healthcheck
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"strconv"
@@ -14,6 +15,9 @@ type rule struct {
 	downAfter  time.Duration
 	untilUp    time.Duration
 	interval   time.Duration
+
+	transition, intervalDown time.Duration // the interval while a change is pending, and while down
+
 	overHold   time.Duration
 	flapLimit  int
 	flapWindow time.Duration
@@ -23,7 +27,8 @@ type rule struct {
 func newRule(m Monitor) rule {
 	return rule{
 		fall: m.Fall, rise: m.Rise, of: m.FallOf, downAfter: m.DownAfter, untilUp: m.TimeUntilUp,
-		interval: m.Interval, overHold: m.OverloadHold,
+		interval: m.Interval, transition: cmp.Or(m.IntervalTransition, m.Interval), intervalDown: cmp.Or(m.IntervalDown, m.Interval),
+		overHold:  m.OverloadHold,
 		flapLimit: m.FlapLimit, flapWindow: m.FlapWindow, flapHold: m.FlapHold,
 	}
 }

@@ -17,11 +17,11 @@ type Member struct {
 //	otherwise                                     down
 //
 // The reason is that of the first check in the deciding state; load and TTFB are those of the
-// first check that has them; At is the newest.
+// first check that has them; At is the newest. Steady is the least: any check may turn the member.
 func (s *Snapshot) Member(m Member) Status {
 	switch len(m.Refs) {
 	case 0:
-		return Status{State: Up, Reason: "not monitored", Load: noLoad}
+		return Status{State: Up, Reason: "not monitored", Load: noLoad, Steady: MaxSteady}
 	case 1:
 		return s.Get(m.Refs[0])
 	}
@@ -45,13 +45,14 @@ func (s *Snapshot) Member(m Member) Status {
 
 // fold collects the facts behind a member whose state is decided.
 func (s *Snapshot) fold(refs []Ref, state State) Status {
-	out := Status{State: state, Load: noLoad}
+	out := Status{State: state, Load: noLoad, Steady: MaxSteady}
 	found := false
 	for _, ref := range refs {
 		c := s.Get(ref)
 		if c.State == state && !found {
 			out.Reason, out.Since, out.Source, found = c.Reason, c.Since, c.Source, true
 		}
+		out.Steady = min(out.Steady, c.Steady)
 		if c.At.After(out.At) {
 			out.At = c.At
 		}

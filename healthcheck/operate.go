@@ -144,9 +144,15 @@ func (e *Engine) openWindows(now time.Time) {
 			continue
 		}
 		e.openAgain = now.Truncate(time.Minute).Add(time.Minute)
-		if open := openWindow(m.times, now); open != e.open[name] {
-			e.open[name], changed = open, true
-			e.log.Info("maintenance window", "monitor", name, "open", open)
+		was := e.open[name]
+		if was.holds(now) {
+			continue
+		}
+		is := openingOf(m.times, now)
+		e.open[name] = is
+		if is.window != was.window {
+			changed = true
+			e.log.Info("maintenance window", "monitor", name, "open", is.window)
 		}
 	}
 	if !changed {

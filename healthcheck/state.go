@@ -68,4 +68,12 @@ type Status struct {
 	At     time.Time     // when the newest probe behind it ended
 	TTFB   time.Duration // request written -> first byte of the newest successful probe; 0 unknown
 	Load   Load
+	// Steady is a lower bound of how long State cannot change by the probes: the results that are
+	// still needed for it, less one because the next may come at once, at the interval between
+	// them. At most MaxSteady; 0 when the next result decides. It is what a DNS answer that rests
+	// on State may be kept for. Passive ejection, a 503, the target's own word, a dependency and
+	// an operator may always change State sooner. And as results are counted, not timed, so may a
+	// failure that was long awaited: by the time-out, or by half an interval when another check of
+	// the address fails first.
+	Steady time.Duration
 }
