@@ -2,6 +2,9 @@
 // HAProxy, nginx and the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
 // (dns.go holds what these have in common).
 //
+// StartNetwork (netns.go) makes several hosts with a network between them that can be cut, for what
+// runs on more than one machine.
+//
 // One file per kind of server says what it is made of; process.go starts,
 // watches and signals any of them, ca.go issues their certificates. A server
 // belongs to the test that asked for it: it listens on 127.0.0.1 only, lives
