@@ -81,6 +81,11 @@ func (c *Config) checkReferences() error {
 				checkKnown(&l, fmt.Sprintf("gtm.name[%d].monitor", i), "monitor", n.Monitor, monitors)
 			}
 		}
+		for i, m := range c.GTM.Nodes.Members {
+			if m != c.Node.Name { // all nodes may share one list
+				checkKnown(&l, element("gtm.nodes.members", i), "peer.trust", m, c.peerNames())
+			}
+		}
 	}
 	if c.LB != nil {
 		for i, p := range c.LB.Pools {

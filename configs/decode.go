@@ -143,8 +143,10 @@ func (d *decoder) value(path string, in any, out reflect.Value) {
 			return
 		}
 		d.addf(path, "write true or false, without quotes", "is %s, but this key takes true or false", show(in))
-	case reflect.Int, reflect.Uint16:
+	case reflect.Int, reflect.Uint16, reflect.Uint32:
 		d.integer(path, in, out)
+	case reflect.Float64:
+		d.number(path, in, out)
 	default:
 		// Only a room that adds a field of a new type gets here, and its first test does.
 		d.addf(path, "report this", "a value of type %s cannot be read", out.Type())
@@ -187,8 +189,11 @@ func (d *decoder) list(path string, in any, out reflect.Value) {
 func (d *decoder) integer(path string, in any, out reflect.Value) {
 	n, ok := in.(int64)
 	most := int64(math.MaxInt32)
-	if out.Kind() == reflect.Uint16 {
+	switch out.Kind() {
+	case reflect.Uint16:
 		most = math.MaxUint16
+	case reflect.Uint32:
+		most = math.MaxUint32
 	}
 	switch {
 	case !ok:
@@ -203,11 +208,30 @@ func (d *decoder) integer(path string, in any, out reflect.Value) {
 		d.addf(path, "write 1 or more, or leave the key out for its default", "is 0")
 	case n < 0 || n > most:
 		d.addf(path, fmt.Sprintf("write a number from 1 to %d", most), "%d is out of range", n)
-	case out.Kind() == reflect.Uint16:
+	case out.CanUint():
 		out.SetUint(uint64(n))
 	default:
 		out.SetInt(n)
 	}
+}
+
+// number decodes a number with or without a fraction. Zero is refused as in integer.
+func (d *decoder) number(path string, in any, out reflect.Value) {
+	var f float64
+	switch in := in.(type) {
+	case float64:
+		f = in
+	case int64:
+		f = float64(in)
+	default:
+		d.addf(path, "write a number without quotes, such as 0.5", "is %s, but this key takes a number", show(in))
+		return
+	}
+	if !(f > 0) || math.IsInf(f, 0) { // not a number is neither
+		d.addf(path, "write a number above zero, or leave the key out for its default", "%v is out of range", f)
+		return
+	}
+	out.SetFloat(f)
 }
 
 // duration decodes a time span such as "5s" or "1m30s". Zero is refused as in integer.

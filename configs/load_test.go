@@ -102,10 +102,18 @@ seed = "setup/b.toml"
 	if err != nil {
 		t.Fatal(err)
 	}
+	given := 0
 	for _, p := range c.paths() {
+		if *p == "" {
+			continue
+		}
+		given++
 		if !strings.HasPrefix(*p, dir+"/") {
 			t.Errorf("%q is not below %s", *p, dir)
 		}
+	}
+	if given < 13 {
+		t.Errorf("only %d paths are given", given)
 	}
 	if want := filepath.Join(dir, "state", "broker.db"); c.Broker.Database.Path != want {
 		t.Errorf("database %s, want %s", c.Broker.Database.Path, want)

@@ -21,6 +21,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
+
 	"switchpoint/broker"
 )
 
@@ -41,6 +44,9 @@ func TestSamplesAsTheyStand(t *testing.T) {
 // commented finds settings that are there as a comment: "#key = value", "#[section]".
 var commented = regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`)
 
+// instead finds settings that exclude what stands above them; they are shown and not in force.
+var instead = regexp.MustCompile(`(?m)^(\w+ = .* # instead of )`)
+
 // withAllSettings copies a sample into a folder where all that it names is there, with every
 // commented setting in force.
 func withAllSettings(t *testing.T, name string) (path string, text string) {
@@ -54,13 +60,14 @@ func withAllSettings(t *testing.T, name string) (path string, text string) {
 	writeFile(t, filepath.Join(dir, "secrets", "admin-token"), "token\n")
 	writeFile(t, filepath.Join(dir, "secrets", "postgres"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "dns-cookies"), "e5e973e5a6b2a43f48e7dc849e37bfcf\n")
+	writeGeo(t, filepath.Join(dir, "GeoLite2-Country.mmdb"))
 	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text = commented.ReplaceAllString(string(b), "$1")
 	path = filepath.Join(dir, name)
-	writeFile(t, path, text)
+	writeFile(t, path, instead.ReplaceAllString(text, "#$1"))
 	return path, text
 }
 
@@ -186,6 +193,31 @@ func peerKeys(t *testing.T, text string) string {
 		}
 		return base64.StdEncoding.EncodeToString(public)
 	})
+}
+
+// writeGeo makes a MaxMind database with one network in it.
+func writeGeo(t *testing.T, path string) {
+	t.Helper()
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "GeoLite2-Country"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, network, err := net.ParseCIDR("81.2.69.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.Insert(network, mmdbtype.Map{
+		"continent":                mmdbtype.Map{"code": mmdbtype.String("EU")},
+		"country":                  mmdbtype.Map{"iso_code": mmdbtype.String("GB")},
+		"autonomous_system_number": mmdbtype.Uint32(64512),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := tree.WriteTo(&out); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, out.String())
 }
 
 // writeCertificates makes certs/ca.pem and for each name certs/NAME.pem and certs/NAME.key. All

@@ -33,6 +33,7 @@ func (c *Config) settle(dir string) {
 		c.GTM.Datacenter = c.Node.Datacenter
 		c.GTM.Datacenters = c.datacenterNames()
 		c.GTM.CookieSecret = secretUnder(dir, c.GTM.CookieSecret)
+		c.GTM.Sites.BindPassword = secretUnder(dir, c.GTM.Sites.BindPassword)
 	}
 	if c.Broker != nil {
 		setDefault(&c.Broker.Database.Path, filepath.Join(c.Node.StateDir, "broker.db"))
@@ -46,6 +47,7 @@ func (c *Config) paths() []*string {
 		list = append(list, &c.Monitors[i].CA)
 	}
 	if c.GTM != nil {
+		list = append(list, &c.GTM.Sites.LDIF, &c.GTM.Sites.CA, &c.GTM.Geo.File, &c.GTM.QueryLog.File)
 		for i := range c.GTM.Zones {
 			list = append(list, &c.GTM.Zones[i].File)
 		}

@@ -13,8 +13,10 @@ type Answer struct {
 	// in-domain glue of a referral, RFC 9471): it is truncated rather than sent without them.
 	ExtraNeeded int
 	Extended    []ExtendedError // for clients with EDNS
-	Version     ZoneVersion     // for clients that ask for it
-	Reason      Reason
+	// Scope is how many bits of the client's address the answer depends on (RFC 7871).
+	Scope   int
+	Version ZoneVersion // for clients that ask for it
+	Reason  Reason
 }
 
 // ZoneVersion is the version of the zone that the question lies in (RFC 9660).

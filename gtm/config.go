@@ -1,13 +1,30 @@
 package gtm
 
-import "time"
+import (
+	"time"
+
+	"switchpoint/gtm/nodes"
+	"switchpoint/gtm/place"
+	"switchpoint/gtm/steer"
+)
 
 // Config is the [gtm] section: which datacenter a client gets, by authoritative DNS.
 type Config struct {
-	Listen   []string   `toml:"listen"` // ip:port, UDP and TCP each
-	Zones    []Zone     `toml:"zone"`
-	Names    []Name     `toml:"name"`
-	Topology []Topology `toml:"topology"`
+	Listen []string `toml:"listen"` // ip:port, UDP and TCP each
+	Zones  []Zone   `toml:"zone"`
+	Names  []Name   `toml:"name"`
+
+	// Where clients are: [[gtm.topology]], [[gtm.resolver]], [gtm.sites], [gtm.geo], ...
+	Topology  []Topology       `toml:"topology"`
+	Resolvers []place.Resolver `toml:"resolver"`
+	Sites     place.Sites      `toml:"sites"`
+	Geo       place.Geo        `toml:"geo"`
+	Domains   []place.Domain   `toml:"domain"`
+	Reverse   place.Reverse    `toml:"reverse"`
+	ECS       place.ECS        `toml:"ecs"`
+
+	Nodes    nodes.Config `toml:"nodes"`
+	QueryLog QueryLog     `toml:"query_log"`
 
 	// NSID names this server to clients that ask: in the NSID option (RFC 5001) and as id.server
 	// and hostname.bind in class CH (RFC 4892). Empty hides it, which is the default.
@@ -31,6 +48,14 @@ type Config struct {
 	// Serial grows with each change of the configuration: the SOA serial of zones without a
 	// file. 0 counts as 1.
 	Serial uint32 `toml:"-"`
+}
+
+// Places is the part of the section that says where clients are.
+func (c Config) Places() place.Config {
+	return place.Config{
+		Rules: c.Topology, Resolvers: c.Resolvers, Sites: c.Sites, Geo: c.Geo, Domains: c.Domains,
+		Reverse: c.Reverse, ECS: c.ECS, Datacenter: c.Datacenter, Datacenters: c.Datacenters,
+	}
 }
 
 // RRL is [gtm.rrl], response rate limiting: how much a client network gets over UDP without a
@@ -62,46 +87,22 @@ type Zone struct {
 	NS   []string `toml:"ns"`
 }
 
-// Name is a [[gtm.name]]: a steered name laid over the zones (GT2). A and AAAA stand at Name,
-// SRV at each of SRV; all come from the same pools, so that they never disagree.
-type Name struct {
-	Name    string        `toml:"name"`
-	Method  string        `toml:"method"`   // inside a pool: "round-robin" (default)
-	TTL     time.Duration `toml:"ttl"`      // default 30s
-	Monitor string        `toml:"monitor"`  // name of a [[monitor]]; empty: members count as up
-	AllDown string        `toml:"all_down"` // "all" (default), "nodata", "servfail"
-	SRV     []Service     `toml:"srv"`
-	Pools   []Pool        `toml:"pool"`
-}
+// The steered names and the places of clients are configured in the packages that use them.
+type (
+	// Name is a [[gtm.name]].
+	Name = steer.Name
+	// Service is a [[gtm.name.srv]].
+	Service = steer.Service
+	// Pool is a [[gtm.name.pool]].
+	Pool = steer.Pool
+	// Member is one address that may be answered.
+	Member = steer.Member
+	// Topology is a [[gtm.topology]].
+	Topology = place.Rule
+)
 
-// Service is a [[gtm.name.srv]]: an owner name that answers SRV for the steered name.
-type Service struct {
-	Name string `toml:"name"`
-	// Target is "members" (default: one record per member host, priority = datacenter order)
-	// or "name" (one record that points at the steered name, as old clients expect).
-	Target string `toml:"target"`
-	// Port is used for Target "name"; default the port of the first member.
-	Port uint16 `toml:"port"`
-}
-
-// Pool is a [[gtm.name.pool]]: the members in one datacenter.
-type Pool struct {
-	Datacenter string   `toml:"datacenter"`
-	Members    []Member `toml:"members"`
-}
-
-// Member is one address that may be answered.
-type Member struct {
-	// Host is the SRV target, such as "lb.us.company.com". In a zone of ours that has no
-	// record for it, it answers with Address by itself.
-	Host    string `toml:"host"`
-	Address string `toml:"address"` // IPv4 or IPv6
-	Port    uint16 `toml:"port"`    // for the monitor and the SRV record
-	Weight  int    `toml:"weight"`  // default 1
-}
-
-// Topology is a [[gtm.topology]]: clients of Prefix get the datacenters in this order (GT4).
-type Topology struct {
-	Prefix      string   `toml:"prefix"`
-	Datacenters []string `toml:"datacenters"`
+// QueryLog is [gtm.query_log]: a sample of the queries with their answers, as JSON lines.
+type QueryLog struct {
+	File   string `toml:"file"`   // empty: none
+	Sample int    `toml:"sample"` // one of so many queries is logged; default 100
 }

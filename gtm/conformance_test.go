@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"switchpoint/gtm/place"
 	"switchpoint/internal/covers"
 )
 
@@ -115,11 +116,11 @@ func zoneTable(t testing.TB, text string) *Table {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	topology, err := newTopology(nil, nil, "")
+	places, err := place.Compile(place.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Table{zones: map[wireName]*zone{origin: z}, topology: topology}
+	return &Table{zones: map[wireName]*zone{origin: z}, places: places}
 }
 
 // askPacket asks by packet, as over TCP.
@@ -130,7 +131,7 @@ func askPacket(t testing.TB, table *Table, name string, typ uint16) *dns.Msg {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wire, _ := respond(table, nil, request{packet: pkt, client: netip.MustParseAddr("192.0.2.1"), tcp: true}, nil)
+	wire, _ := respond(table, unprobed(table), request{packet: pkt, client: netip.MustParseAddr("192.0.2.1"), tcp: true}, nil)
 	msg := new(dns.Msg)
 	if err := msg.Unpack(wire); err != nil {
 		t.Fatal(err)

@@ -7,19 +7,22 @@
 //	       -> Resolve (resolve.go) -> pack (message.go) -> packet
 //	             |
 //	          zone (zone.go) finds the node; a steered node asks
-//	          order (topology.go): which datacenters, in which order, for this client
-//	          decide (steer.go):   which members, from the health snapshot
+//	          place:               which datacenters, in which order, for this client
+//	          steer:               which members, from the director's view of who may serve
 //	          records (records.go): the decision as A, AAAA or SRV
 //
 // Invariants:
-//   - Resolve is pure: (table, snapshot, question) -> answer and reason. It has no clock, no
-//     randomness (the question carries its draw) and no I/O. The server loads the table and the
-//     snapshot once per query, so that one answer never mixes two moments.
-//   - A, AAAA and SRV of one steered name come from one decision: the SRV records of the best
-//     priority are exactly the members that A and AAAA answer.
-//   - decide, order and everything of steering are free of DNS library types: only zone.go,
-//     zonefile.go and what reads master files (masterrecord.go, masterhead.go, rdata.go),
-//     overlay.go, records.go, answer.go, resolve.go, explain.go and message.go know them.
+//   - Resolve is pure: (table, view, question) -> answer and reason. It has no clock, no
+//     randomness (the question carries its draw) and no I/O. The server loads the table and its
+//     view as one, so that one answer never mixes two moments.
+//   - A, AAAA and SRV of one steered name come from one decision: the addresses that A and AAAA
+//     answer are always among those of the best SRV priority, and a member host in our zones
+//     answers no address of a member that does not serve beside one of a member that does.
+//   - The reason of an answer holds facts; candidates, draws and text are made where somebody asks.
+//   - place and steer are free of DNS library types: only zone.go, zonefile.go and what reads
+//     master files (masterrecord.go, masterhead.go, rdata.go), overlay.go, host.go, records.go,
+//     answer.go, resolve.go, explain.go, message.go, querylog.go and what asks other servers
+//     (delegation*.go, reverse.go) know them.
 //   - A zone file is read in bounded time and memory: its text, its records, $GENERATE and
 //     $INCLUDE all have limits, and $INCLUDE stays in the folder of the file.
 //   - A Table never changes. SetTable swaps it whole; a configuration that does not compile is

@@ -42,13 +42,16 @@ func TestExplainText(t *testing.T) {
 matched:     steered addresses
 name:        cb.company.com.
 client:      10.2.0.7 is in 10.2.0.0/16 ([[gtm.topology]])
+scope:       10.2.0.0/16
 order:       uk, us
+policy:      round-robin in the pool, topology between pools
+draw:        in uk: drawn 0.03 of: lb.uk.company.com 2/2
   + uk 10.2.0.1:443 lb.uk.company.com.: overloaded (503), 2 spare; chosen: none is up: the overloaded ones serve, by spare capacity
   - us 10.1.0.1:443 lb.us.company.com.: overloaded (503), 2 spare; serves, but the client has an earlier datacenter that serves (SRV: next priority)
 datacenter:  uk
-ttl:         30 s; the ttl of the name
+ttl:         5 s; ttl_min, because us is overloaded
 rcode:       NOERROR
-answer:      cb.company.com. 30 IN A 10.2.0.1`
+answer:      cb.company.com. 5 IN A 10.2.0.1`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -45,7 +45,7 @@ func seedQueries(t testing.TB) [][]byte {
 // whose address may be forged, an answer that says no is hardly larger than the question.
 func checkAnswer(t *testing.T, table *Table, pkt []byte, tcp bool) {
 	t.Helper()
-	wire, out := respond(table, nil, request{
+	wire, out := respond(table, unprobed(table), request{
 		packet: pkt, client: testClient, tcp: tcp, now: 1000, secrets: []cookieSecret{{}},
 	}, nil)
 	query := len(pkt) >= headerSize && pkt[2]&0x80 == 0

@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
 	"switchpoint/internal/covers"
 )
@@ -23,7 +24,7 @@ func TestDeadMemberIsNotHandedOut(t *testing.T) {
 		Zones: []Zone{{Origin: "company.com", NS: []string{"ns.example.net"}}},
 		Names: []Name{{
 			Name: "cb.company.com", Monitor: "alive", Pools: []Pool{{Datacenter: "us"}},
-			SRV: []Service{{Name: "_connection_broker.company.com", Target: targetName}},
+			SRV: []Service{{Name: "_connection_broker.company.com", Target: steer.TargetName}},
 		}},
 	}
 	var brokers []net.Listener
@@ -42,7 +43,7 @@ func TestDeadMemberIsNotHandedOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, addr := startServer(t, Options{Snapshot: engine.Snapshot}, table)
+	_, addr := startServer(t, Options{Snapshot: engine.Snapshot, Subscribe: engine.Subscribe}, table)
 
 	all := []string{"127.0.3.1", "127.0.3.2", "127.0.3.3"}
 	first := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"switchpoint/healthcheck"
+	"switchpoint/gtm/steer"
 )
 
 // maxMessage is the largest DNS message (RFC 1035 section 4.2.2: a length of 16 bits).
@@ -19,6 +19,7 @@ const maxMessage = 65535
 type request struct {
 	packet  []byte
 	client  netip.Addr
+	domain  string // of the client's computer, where it is known
 	tcp     bool
 	draw    uint64
 	now     uint32         // seconds of the wall clock, for cookies
@@ -27,25 +28,17 @@ type request struct {
 	limiter *limiter       // nil limits nothing
 }
 
-// outcome is what the metrics count of one packet.
-type outcome struct {
-	rcode      int
-	truncated  bool
-	limited    string // what RRL did: "drop", "tc" or "badcookie"; empty for nothing
-	name       string // steered name or zone
-	datacenter string
-}
-
 // respond turns a packet into its answer, written over buf where that is large enough. A nil
 // answer means silence. Everything that it depends on is in its arguments, of which it changes
 // only the limiter, and what it takes is bounded by the length of the packet and of the answer.
-func respond(t *Table, snap *healthcheck.Snapshot, req request, buf []byte) ([]byte, outcome) {
+func respond(t *Table, view *steer.View, req request, buf []byte) ([]byte, outcome) {
 	q, err := parseQuery(req.packet)
 	if errors.Is(err, errNotAQuery) {
 		return nil, outcome{}
 	}
 	set := t.settings()
 	r := response{query: q, settings: set, tcp: req.tcp}
+	r.takeSubnet(t, req.client)
 	r.state, r.cookie = judgeCookie(set.cookieSecrets(req.secrets), q.options.cookie, req.client, req.now)
 	limited := verdictPass
 	if !req.tcp && r.state != cookieValid {
@@ -63,12 +56,14 @@ func respond(t *Table, snap *healthcheck.Snapshot, req request, buf []byte) ([]b
 	case limited == verdictSlip:
 		out.limited = limitedTC
 	default:
-		ans = Resolve(t, snap, Question{Name: q.name, Type: q.qtype, Class: q.qclass, Client: req.client, Draw: req.draw})
+		question := Question{Name: q.name, Type: q.qtype, Class: q.qclass, Client: req.client, Subnet: r.subnet, Draw: req.draw}
+		if r.ecs == ecsNone { // the name of a resolver says nothing of its clients
+			question.Domain = req.domain
+		}
+		ans = Resolve(t, view, question)
 	}
-	out.rcode, out.name, out.datacenter = ans.Rcode, ans.Reason.Name, ans.Reason.Datacenter
-	if out.name == "" {
-		out.name = ans.Reason.Zone
-	}
+	out.take(q, ans)
+	out.ecs = r.ecs
 	msg := r.message(ans)
 	if out.limited == limitedTC {
 		msg.Truncated = true
@@ -90,6 +85,8 @@ type response struct {
 	tcp      bool
 	state    cookieState
 	cookie   [cookieSize]byte
+	subnet   netip.Prefix // of the client, where the query tells it and is to be believed
+	ecs      string       // what became of the client subnet
 }
 
 // fault answers a query that says by itself that it cannot be resolved; err is that of
@@ -204,9 +201,8 @@ func (r *response) opt(ans Answer) *dns.OPT {
 		units := r.settings.tcp.idle / minIdle
 		add(optionKeepalive, binary.BigEndian.AppendUint16(nil, uint16(min(units, 65535))))
 	}
-	if r.options.subnet != nil && ans.Rcode != rcodeFormErr && ans.Rcode != rcodeBadVers {
-		// Scope 0, as in the query: the decision does not depend on it (RFC 7871 section 7.2.1).
-		add(optionSubnet, r.options.subnet)
+	if r.subnet.IsValid() && ans.Rcode != rcodeFormErr && ans.Rcode != rcodeBadVers {
+		add(optionSubnet, r.scoped(ans.Scope))
 	}
 	if v := ans.Version; r.options.version && v.Known {
 		add(optionVersion, binary.BigEndian.AppendUint32([]byte{v.Labels, versionSerial}, v.Serial))

@@ -34,7 +34,7 @@ func bigZone() string {
 // exchange gives the answer to a packet as a message and as octets.
 func exchange(t *testing.T, table *Table, pkt []byte, tcp bool) (*dns.Msg, []byte) {
 	t.Helper()
-	wire, _ := respond(table, nil, request{packet: pkt, client: testClient, tcp: tcp}, nil)
+	wire, _ := respond(table, unprobed(table), request{packet: pkt, client: testClient, tcp: tcp}, nil)
 	if wire == nil {
 		return nil, nil
 	}

@@ -8,9 +8,15 @@ import (
 
 	"github.com/miekg/dns"
 
-	"switchpoint/healthcheck"
+	"switchpoint/gtm/steer"
 	"switchpoint/internal/problem"
 )
+
+// steered is a steered name as a node of a zone has it.
+type steered struct {
+	index   int    // in the configuration, as steer knows it
+	display string // with the final dot, as configured
+}
 
 // service is a compiled [[gtm.name.srv]].
 type service struct {
@@ -22,7 +28,6 @@ type service struct {
 // overlay lays the steered names over the zones while a Table is compiled.
 type overlay struct {
 	table    *Table
-	ref      func(healthcheck.Key) healthcheck.Ref
 	problems problem.List
 	hosts    []hostUse
 	store    zoneStore
@@ -32,54 +37,41 @@ type overlay struct {
 type hostUse struct {
 	path string
 	host wireName
-	addr netip.Addr
 	ttl  uint32
+	hostMember
 }
 
-// name compiles one name and hangs it, and its services, into the zones.
-func (o *overlay) name(path string, cfg Name) {
-	s := &steered{
-		display: dns.Fqdn(cfg.Name), ttl: uint32(cfg.TTL / time.Second), allDown: cfg.AllDown,
-	}
+// name hangs the index-th name, and its services, into the zones.
+func (o *overlay) name(path string, index int, cfg Name) {
+	s := &steered{index: index, display: dns.Fqdn(cfg.Name)}
 	for j, p := range cfg.Pools {
-		s.pools = append(s.pools, o.pool(fmt.Sprintf("%s.pool[%d]", path, j), cfg, p, s.ttl))
+		for k, m := range p.Members {
+			o.member(fmt.Sprintf("%s.pool[%d].members[%d]", path, j, k), m, uint32(cfg.TTL/time.Second), hostMember{name: index, pool: j, member: k})
+		}
 	}
 	if n := o.node(path+".name", cfg.Name, typeA, typeAAAA); n != nil {
 		n.steer = s
 	}
 	for j, srv := range cfg.SRV {
 		if n := o.node(fmt.Sprintf("%s.srv[%d].name", path, j), srv.Name, typeSRV); n != nil {
-			n.service = &service{of: s, byName: srv.Target == targetName, port: srv.Port}
+			n.service = &service{of: s, byName: srv.Target == steer.TargetName, port: srv.Port}
 		}
 	}
 }
 
-func (o *overlay) pool(path string, cfg Name, p Pool, ttl uint32) pool {
-	out := pool{datacenter: -1}
-	for i, dc := range o.table.datacenters {
-		if dc == p.Datacenter {
-			out.datacenter = i
-		}
+// member notes a member's host, to be looked at once all names are laid.
+func (o *overlay) member(path string, m Member, ttl uint32, at hostMember) {
+	var err error
+	if at.addr, err = memberAddr(m.Address); err != nil {
+		o.problems.Addf(path+".address", "", "%q: %v", m.Address, err)
+		return
 	}
-	for k, m := range p.Members {
-		addr, err := memberAddr(m.Address)
-		if err != nil {
-			o.problems.Addf(fmt.Sprintf("%s.members[%d].address", path, k), "", "%q: %v", m.Address, err)
-			continue
-		}
-		mem := member{addr: addr, port: m.Port, weight: m.Weight, ref: healthcheck.NoRef}
-		if m.Host != "" {
-			mem.host = dns.Fqdn(m.Host)
-			if host, err := parseName(m.Host); err == nil {
-				o.hosts = append(o.hosts, hostUse{fmt.Sprintf("%s.members[%d].host", path, k), host, addr, ttl})
-			}
-		}
-		if cfg.Monitor != "" {
-			mem.monitored, mem.ref = true, o.ref(m.check(cfg.Monitor))
-		}
-		out.members = append(out.members, mem)
+	if m.Host == "" {
+		return
 	}
-	return out
+	if host, err := parseName(m.Host); err == nil {
+		o.hosts = append(o.hosts, hostUse{path + ".host", host, ttl, at})
+	}
 }
 
 // node gives the zone node for a steered owner and hides the types that are steered there.
@@ -114,8 +106,19 @@ func (o *overlay) node(path, owner string, hidden ...uint16) *node {
 // finish gives member hosts their addresses and checks what only the whole table shows.
 func (o *overlay) finish(cfg Config) {
 	given := map[wireName]bool{} // hosts that got their addresses here
+	held := map[*node]*memberHost{}
 	for _, u := range o.hosts {
-		o.host(u, given)
+		if n := o.host(u, given); n != nil {
+			if held[n] == nil {
+				held[n] = &memberHost{}
+			}
+			held[n].members = append(held[n].members, u.hostMember)
+		}
+	}
+	for n, h := range held {
+		if h.several() {
+			n.host = h
+		}
 	}
 	for i, z := range cfg.Zones {
 		for j, ns := range z.NS {
@@ -126,33 +129,34 @@ func (o *overlay) finish(cfg Config) {
 
 // host lets a member host in our zones answer with the member's address. Where the zone file
 // has the host, its addresses must hold the member's: the SRV target and the steered address
-// would lead to different machines otherwise.
-func (o *overlay) host(u hostUse, given map[wireName]bool) {
+// would lead to different machines otherwise. It returns the node of a host that is ours.
+func (o *overlay) host(u hostUse, given map[wireName]bool) *node {
 	z := o.table.holder(u.host)
 	if z == nil || z.elsewhere(u.host) {
-		return
+		return nil
 	}
 	n := z.ensure(u.host, &o.store)
 	switch {
 	case n.get(typeCNAME) != nil:
 		o.problems.Addf(u.path, "name the host that the alias points at",
 			"%s is an alias in the zone %s; an SRV record may not point at one (RFC 2782)", u.host, z.origin)
-		return
+		return nil
 	case n.steer != nil:
 		o.problems.Addf(u.path, "give the member a name of its own",
 			"%s is a steered name itself, so an SRV record to it would be steered twice", u.host)
-		return
+		return nil
 	case hasAddress(n, u.addr):
-		return
+		return n
 	case !given[u.host] && (n.get(typeA) != nil || n.get(typeAAAA) != nil):
 		o.problems.Addf(u.path, "make the two agree, or give the member another host",
 			"%s has other addresses in the zone %s than the member's %s", u.host, z.origin, u.addr)
-		return
+		return nil
 	}
 	given[u.host] = true
 	rr := addressRecord(u.host.String(), u.addr, u.ttl)
 	oneTTL(n.get(rr.Header().Rrtype), rr)
 	n.add(rr, &o.store)
+	return n
 }
 
 func hasAddress(n *node, addr netip.Addr) bool {

@@ -1,6 +1,7 @@
 package gtm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,14 +58,14 @@ func (t *Table) settings() *protocol {
 
 // protocolDefaults fills the unset values of the protocol settings.
 func (c *Config) protocolDefaults() {
-	c.RRL.Rate = or(c.RRL.Rate, DefaultRate)
-	c.RRL.Slip = or(c.RRL.Slip, DefaultSlip)
+	c.RRL.Rate = cmp.Or(c.RRL.Rate, DefaultRate)
+	c.RRL.Slip = cmp.Or(c.RRL.Slip, DefaultSlip)
 	if c.RRL.Exempt == nil { // an empty list is a choice
 		c.RRL.Exempt = DefaultExempt()
 	}
-	c.TCP.Connections = or(c.TCP.Connections, DefaultTCPConnections)
-	c.TCP.PerClient = or(c.TCP.PerClient, min(DefaultTCPPerClient, c.TCP.Connections))
-	c.TCP.Idle = or(c.TCP.Idle, DefaultTCPIdle)
+	c.TCP.Connections = cmp.Or(c.TCP.Connections, DefaultTCPConnections)
+	c.TCP.PerClient = cmp.Or(c.TCP.PerClient, min(DefaultTCPPerClient, c.TCP.Connections))
+	c.TCP.Idle = cmp.Or(c.TCP.Idle, DefaultTCPIdle)
 }
 
 // compileProtocol reads the cookie secrets and makes the settings of a valid configuration with

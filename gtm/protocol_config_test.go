@@ -66,7 +66,7 @@ func TestNoAmplification(t *testing.T) {
 	seeds := seedQueries(t)[:4]
 	for i := range 10_000 {
 		for _, pkt := range seeds {
-			wire, _ := respond(table, nil, request{
+			wire, _ := respond(table, unprobed(table), request{
 				packet: pkt, client: testClient, uptime: time.Hour + time.Duration(i)*100*time.Microsecond, limiter: l,
 			}, nil)
 			sent += len(pkt)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
 	"switchpoint/internal/covers"
 )
@@ -174,7 +175,7 @@ func TestRowExtendedErrors(t *testing.T) {
 			t.Errorf("a steered answer: extended error %d, want 29", got)
 		}
 	})
-	for _, policy := range []string{allDownAll, allDownNoData, allDownServFail} {
+	for _, policy := range []string{steer.AllDownAll, steer.AllDownNoData, steer.AllDownServFail} {
 		cfg := goodConfig()
 		cfg.Names[0].AllDown = policy
 		ans := resolve(compiled(t, cfg), func(healthcheck.Ref) healthcheck.Status {
@@ -186,16 +187,25 @@ func TestRowExtendedErrors(t *testing.T) {
 	}
 }
 
-// TestRowClientSubnet: a good option comes back with scope 0, every malformed one is FORMERR,
-// and none is invented.
+// TestRowClientSubnet: a good option comes back with family, prefix and address as they were and
+// the scope of the decision: 0 for zone data and where there is nothing. Every malformed one is
+// FORMERR, and none is invented.
 func TestRowClientSubnet(t *testing.T) {
 	covers.Req(t, "GT8")
 	rows(t, nil, func(t *testing.T, c caller) {
-		for _, good := range []string{"00011800c00002", "00010000", "0002200020010db8", "00000000"} {
-			for _, q := range []string{"www.c.", "gone.c.", "apex.test."} {
+		steered := map[string]string{ // 10.2.0.0/16 is what tells clients apart
+			"00011800c00002":   "00011801c00002", // 192.0.2.0/24: the upper half of all addresses
+			"000118000a0203":   "000118100a0203", // 10.2.3.0/24 needs 16 bits
+			"000108000a":       "0001080f0a",     // 10.0.0.0/8 holds clients of two kinds
+			"00010000":         "00010000",       // 0.0.0.0/0: the client is not to be told
+			"00000000":         "00000000",
+			"0002200020010db8": "0002200020010db8", // no IPv6 prefix: all clients get the same
+		}
+		for good, scoped := range steered {
+			for q, want := range map[string]string{"www.c.": good, "gone.c.": good, "big.c.": good, "apex.test.": scoped} {
 				m := c.ask(question(q, dns.TypeA, with(optionSubnet, unhex(t, good)...)))
-				if m.Rcode == dns.RcodeFormatError || hex.EncodeToString(option(t, m, optionSubnet)) != good {
-					t.Errorf("%s with %s: %v", q, good, m)
+				if got := hex.EncodeToString(option(t, m, optionSubnet)); m.Rcode == dns.RcodeFormatError || got != want {
+					t.Errorf("%s with %s: %s, want %s", q, good, got, want)
 				}
 			}
 		}

@@ -130,7 +130,7 @@ func TestRowSRVAdditional(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, addr := startServer(t, Options{Snapshot: engine.Snapshot}, table)
+	s, addr := startServer(t, Options{Snapshot: engine.Snapshot, Subscribe: engine.Subscribe}, table)
 	for _, network := range []string{"udp", "tcp"} {
 		c := caller{t, network, addr, s}
 		const service = "_connection_broker._tcp.company.com."
@@ -140,7 +140,7 @@ func TestRowSRVAdditional(t *testing.T) {
 			return len(m.Answer) == 1
 		})
 		if got, want := texts(append(m.Answer, m.Extra...)), []string{
-			fmt.Sprintf("%s 30 IN SRV 0 1 %d one.company.com.", service, port), "one.company.com. 30 IN A 127.0.4.1",
+			fmt.Sprintf("%s 5 IN SRV 0 1 %d one.company.com.", service, port), "one.company.com. 5 IN A 127.0.4.1",
 		}; !slices.Equal(got, want) {
 			t.Errorf("steered: %q, want %q", got, want)
 		}
@@ -230,7 +230,7 @@ func TestRowSOASerial(t *testing.T) {
 		soa := func(serial int) string {
 			return fmt.Sprintf("apex.test. 3600 IN SOA ns1.example.net. hostmaster.apex.test. %d 3600 600 604800 60", serial)
 		}
-		old := c.server.table.Load()
+		old := c.server.table()
 		c.answers("apex.test.", dns.TypeSOA, dns.RcodeSuccess, soa(1_700_000_000))
 		cfg := rowConfig(t)
 		cfg.Serial = 1_700_000_001

@@ -1,11 +1,13 @@
 package gtm
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
 
-	"switchpoint/healthcheck"
+	"switchpoint/gtm/place"
+	"switchpoint/gtm/steer"
 )
 
 // Reason says why an answer is what it is. It holds facts, not text: it is made for every
@@ -17,30 +19,46 @@ type Reason struct {
 	Hops []string
 
 	Client       netip.Addr
+	Subnet       netip.Prefix // of the client, where the question told it
+	Domain       string       // of the client's computer, where it is known
 	Prefix       netip.Prefix // the topology prefix that holds the client; invalid when none does
 	PrefixSource string
-	Order        []string // the datacenters in this client's order
 
-	Candidates []Candidate
 	Datacenter string // the one that A and AAAA answer and that SRV puts first
+	Method     string // how members of a pool are chosen, as configured
+	Between    string // how pools are ordered, as configured
 	AllDown    string // the all-down policy that was used; empty while something serves
 
 	TTL    uint32 // seconds; 0 for plain zone data
 	TTLWhy string
+
+	table    *Table
+	place    place.Place
+	decision steer.Decision
 }
 
-// Candidate is one member that was weighed.
-type Candidate struct {
-	Datacenter string
-	Host       string
-	Address    netip.AddrPort
-	State      healthcheck.State
-	Facts      string // what the check says, in its own words
-	Spare      int    // capacity left; -1 when the member does not say
-	Priority   int    // in SRV answers
-	Weight     int    // in SRV answers; 0 when it does not serve
-	Chosen     bool   // in the answer's first datacenter
-	Why        string
+// Policy is what chose the members: the all-down policy where nothing serves, else the method.
+// It is empty for plain zone data.
+func (r *Reason) Policy() string { return cmp.Or(r.AllDown, r.Method) }
+
+// Order is the datacenters in this client's order, and Costs what sites say about their distance;
+// nil where they say nothing.
+func (r *Reason) Order() (order []string, costs []int) {
+	if r.Name == "" {
+		return nil, nil
+	}
+	for _, dc := range r.place.Order {
+		order = append(order, r.table.steering.Datacenters()[dc])
+	}
+	return order, r.place.Costs
+}
+
+// Candidates explains each member of the steered name.
+func (r *Reason) Candidates() []steer.Candidate {
+	if r.Name == "" {
+		return nil
+	}
+	return r.decision.Candidates()
 }
 
 // String gives Lines as one text.
@@ -61,14 +79,17 @@ func (r Reason) Lines() []string {
 		return out
 	}
 	add("name:        %s", r.Name)
-	if r.Prefix.IsValid() {
-		add("client:      %s is in %s (%s)", r.Client, r.Prefix, r.PrefixSource)
-	} else {
-		add("client:      %s; %s", r.Client, r.PrefixSource)
+	add("client:      %s", r.clientLine())
+	if r.place.Scope.IsValid() {
+		add("scope:       %s", r.place.Scope)
 	}
-	add("order:       %s", strings.Join(r.Order, ", "))
-	for _, c := range r.Candidates {
-		add("  %s", c)
+	add("order:       %s", orderLine(r.Order()))
+	add("policy:      %s in the pool, %s between pools", r.Method, r.Between)
+	for _, line := range r.decision.Chances() {
+		add("draw:        %s", line)
+	}
+	for _, c := range r.Candidates() {
+		add("  %s", candidateLine(c))
 	}
 	if r.AllDown != "" {
 		add("all down:    policy %q", r.AllDown)
@@ -80,8 +101,8 @@ func (r Reason) Lines() []string {
 	return out
 }
 
-// String gives the candidate on one line.
-func (c Candidate) String() string {
+// candidateLine gives a candidate on one line.
+func candidateLine(c steer.Candidate) string {
 	mark := "-"
 	if c.Chosen {
 		mark = "+"
@@ -101,53 +122,27 @@ func (c Candidate) String() string {
 }
 
 // steering writes a decision into the reason.
-func (r *Reason) steering(t *Table, s *steered, client netip.Addr, p place, d decision) {
-	r.Name, r.Client = s.display, client
-	r.Prefix, r.PrefixSource = p.prefix, p.source
-	r.TTL, r.TTLWhy = s.ttl, "the ttl of the name"
-	r.AllDown = d.policy
-	r.Order = make([]string, len(p.order))
-	for i, dc := range p.order {
-		r.Order[i] = t.datacenters[dc]
-	}
-	if d.best >= 0 {
-		r.Datacenter = t.datacenters[d.groups[d.best].datacenter]
-	}
-	for i, g := range d.groups {
-		r.Candidates = append(r.Candidates, t.candidates(d, i, g)...)
-	}
+func (r *Reason) steering(t *Table, s *steered, p place.Place, d steer.Decision) {
+	r.Name = s.display
+	r.Prefix, r.PrefixSource = p.Prefix, p.Source
+	r.TTL, r.TTLWhy = d.TTL()
+	r.Method, r.Between, r.AllDown = d.Method(), d.Between(), d.Policy()
+	r.Datacenter = d.Datacenter()
+	r.table, r.place, r.decision = t, p, d
 }
 
-// candidates explains every member of one group.
-func (t *Table) candidates(d decision, i int, g group) []Candidate {
-	out := make([]Candidate, len(g.members))
-	for m, mem := range g.members {
-		st := g.status[m]
-		out[m] = Candidate{
-			Datacenter: t.datacenters[g.datacenter], Host: mem.host,
-			Address: netip.AddrPortFrom(mem.addr, mem.port),
-			State:   st.State, Facts: st.Reason, Spare: st.Load.Spare(),
-			Priority: g.position * priorityStep, Why: whyNot(g, st.State),
+// orderLine gives datacenters with their costs.
+func orderLine(order []string, costs []int) string {
+	if len(costs) == len(order) {
+		for i := range order {
+			if costs[i] == place.NoCost {
+				order[i] += " (no path)"
+				continue
+			}
+			if costs[i] != place.NoCost {
+				order[i] += fmt.Sprintf(" (cost %d)", costs[i])
+			}
 		}
 	}
-	weights := g.weights()
-	for j, m := range g.serving {
-		c := &out[m]
-		c.Weight = int(weights[j])
-		c.Chosen = i == d.best
-		c.Why = "chosen: " + g.rule
-		if !c.Chosen {
-			c.Why = "serves, but the client has an earlier datacenter that serves (SRV: next priority)"
-		}
-	}
-	return out
-}
-
-// whyNot says why a member does not serve.
-func whyNot(g group, state healthcheck.State) string {
-	switch {
-	case state == healthcheck.Overloaded, state == healthcheck.Up, state == healthcheck.Unknown:
-		return "left out: " + g.rule
-	}
-	return "left out: " + state.String()
+	return strings.Join(order, ", ")
 }

@@ -2,8 +2,11 @@ package gtm
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
+
+	"switchpoint/gtm/steer"
 )
 
 // addressRecord makes the A or AAAA record of an address.
@@ -27,41 +30,53 @@ func addressOf(rr dns.RR) (netip.Addr, bool) {
 }
 
 // addressRecords are the steered addresses of one family.
-func addressRecords(owner string, s *steered, d decision, ipv6 bool, draw uint64) []dns.RR {
-	addrs := d.addresses(ipv6, draw)
+func addressRecords(owner string, d steer.Decision, ipv6 bool) []dns.RR {
+	addrs := d.Addresses(ipv6)
+	ttl, _ := d.TTL()
 	out := make([]dns.RR, len(addrs))
 	for i, a := range addrs {
-		out[i] = addressRecord(owner, a, s.ttl)
+		out[i] = addressRecord(owner, a, ttl)
 	}
 	return out
 }
 
 // serviceRecords are the SRV records of a service and, for ADDITIONAL, the addresses of their
 // targets: only of members that serve.
-func serviceRecords(owner string, svc *service, d decision, draw uint64) (answer, extra []dns.RR) {
+func serviceRecords(owner string, svc *service, d steer.Decision) (answer, extra []dns.RR) {
 	s := svc.of
-	header := dns.RR_Header{Name: owner, Rrtype: typeSRV, Class: classIN, Ttl: s.ttl}
+	ttl, _ := d.TTL()
+	header := dns.RR_Header{Name: owner, Rrtype: typeSRV, Class: classIN, Ttl: ttl}
 	if svc.byName {
-		extra = addressRecords(s.display, s, d, false, draw)
-		extra = append(extra, addressRecords(s.display, s, d, true, draw)...)
+		extra = addressRecords(s.display, d, false)
+		extra = append(extra, addressRecords(s.display, d, true)...)
 		if len(extra) == 0 {
 			return nil, nil
 		}
 		return []dns.RR{&dns.SRV{Hdr: header, Weight: 1, Port: svc.port, Target: s.display}}, extra
 	}
-	seen := map[string]bool{} // one host may serve at several ports
-	for _, t := range d.targets() {
+	targets := d.Targets()
+	answer = make([]dns.RR, 0, len(targets))
+	for i, t := range targets {
 		answer = append(answer, &dns.SRV{
-			Hdr: header, Priority: t.priority, Weight: t.weight, Port: t.port, Target: t.host,
+			Hdr: header, Priority: t.Priority, Weight: t.Weight, Port: t.Port, Target: t.Host,
 		})
-		for _, a := range t.addrs {
-			if key := t.host + a.String(); !seen[key] {
-				seen[key] = true
-				extra = append(extra, addressRecord(t.host, a, s.ttl))
+		for _, a := range t.Addresses {
+			if !named(targets[:i], t.Host, a) {
+				extra = append(extra, addressRecord(t.Host, a, ttl))
 			}
 		}
 	}
 	return answer, extra
+}
+
+// named says whether a host's address stands in targets already: it may serve at several ports.
+func named(targets []steer.Target, host string, a netip.Addr) bool {
+	for i := range targets {
+		if targets[i].Host == host && slices.Contains(targets[i].Addresses, a) {
+			return true
+		}
+	}
+	return false
 }
 
 // chaosRecord is the TXT record that says something of the server itself: TTL 0, since a

@@ -6,7 +6,8 @@ import (
 
 	"github.com/miekg/dns"
 
-	"switchpoint/healthcheck"
+	"switchpoint/gtm/place"
+	"switchpoint/gtm/steer"
 )
 
 // maxHops bounds a chain of CNAME and DNAME records.
@@ -21,19 +22,16 @@ type Question struct {
 	Type   uint16
 	Class  uint16 // 0 counts as IN
 	Client netip.Addr
-	Draw   uint64 // uniform random bits, from the caller: Resolve has no randomness of its own
+	Subnet netip.Prefix // of the client subnet option (RFC 7871), invalid where it has none or is not to be used
+	Domain string       // of the client's computer, where it is known (GT13)
+	Draw   uint64       // uniform random bits, from the caller: Resolve has no randomness of its own
 }
 
 // Resolve answers a question: pure, with its reason (design section 3). A nil table is a
 // server that has no configuration yet: SERVFAIL.
-func Resolve(t *Table, snap *healthcheck.Snapshot, q Question) Answer {
-	return resolve(t, snap.Get, q)
-}
-
-// resolve is Resolve with the snapshot as a function.
-func resolve(t *Table, status func(healthcheck.Ref) healthcheck.Status, q Question) Answer {
-	r := resolution{table: t, status: status, q: q}
-	r.ans.Reason.Client = q.Client
+func Resolve(t *Table, view *steer.View, q Question) Answer {
+	r := resolution{table: t, view: view, q: q}
+	r.ans.Reason.Client, r.ans.Reason.Subnet, r.ans.Reason.Domain = q.Client, q.Subnet, q.Domain
 	if t == nil {
 		return r.fail(rcodeServFail, edeNotReady, "the server has no configuration yet")
 	}
@@ -62,10 +60,10 @@ func resolve(t *Table, status func(healthcheck.Ref) healthcheck.Status, q Questi
 
 // resolution is one Resolve under way.
 type resolution struct {
-	table  *Table
-	status func(healthcheck.Ref) healthcheck.Status
-	q      Question
-	ans    Answer
+	table *Table
+	view  *steer.View
+	q     Question
+	ans   Answer
 }
 
 // end finishes the answer.
@@ -215,16 +213,16 @@ func (r *resolution) node(z *zone, n *node, owner string, m match) {
 	case r.q.Type == typeANY:
 		r.any(z, n, owner)
 	case n.steer != nil && (r.q.Type == typeA || r.q.Type == typeAAAA):
-		r.steer(z, n.steer, "steered addresses", func(d decision) ([]dns.RR, []dns.RR) {
-			return addressRecords(owner, n.steer, d, r.q.Type == typeAAAA, r.q.Draw), nil
+		r.steer(z, n.steer, "steered addresses", func(d steer.Decision) ([]dns.RR, []dns.RR) {
+			return addressRecords(owner, d, r.q.Type == typeAAAA), nil
 		})
 	case n.service != nil && r.q.Type == typeSRV:
-		r.steer(z, n.service.of, "steered services", func(d decision) ([]dns.RR, []dns.RR) {
-			return serviceRecords(owner, n.service, d, r.q.Draw)
+		r.steer(z, n.service.of, "steered services", func(d steer.Decision) ([]dns.RR, []dns.RR) {
+			return serviceRecords(owner, n.service, d)
 		})
 	default:
-		rrs := n.get(r.q.Type)
-		if rrs == nil {
+		rrs := r.records(n, r.q.Type)
+		if len(rrs) == 0 {
 			r.negative(z, rcodeNoError, "the name exists, but has no records of this type")
 			return
 		}
@@ -247,25 +245,25 @@ func (r *resolution) any(z *zone, n *node, owner string) {
 }
 
 // steer decides for this client and turns the decision into records.
-func (r *resolution) steer(z *zone, s *steered, what string, records func(decision) (answer, extra []dns.RR)) {
+func (r *resolution) steer(z *zone, s *steered, what string, records func(steer.Decision) (answer, extra []dns.RR)) {
 	p, d := r.decide(s)
-	r.ans.Reason.steering(r.table, s, r.q.Client, p, d)
+	r.ans.Reason.steering(r.table, s, p, d)
 	switch {
-	case d.policy != "":
-		r.extend(edeOther, "all members are down, policy "+d.policy)
+	case d.Policy() != "":
+		r.extend(edeOther, "all members are down, policy "+d.Policy())
 	case r.table.settings().synthesized:
 		r.extend(edeSynthesized, "")
 	}
-	if d.policy == allDownServFail {
-		r.ans.Answer, r.ans.Authoritative = nil, false
+	if d.Policy() == steer.AllDownServFail {
+		r.ans.Answer, r.ans.Authoritative, r.ans.Scope = nil, false, 0
 		r.end(rcodeServFail, "all members are down and the policy is SERVFAIL")
 		return
 	}
 	answer, extra := records(d)
 	if len(answer) == 0 {
 		why := "no member that serves has an address of this family"
-		if d.policy != "" {
-			why = "all members are down and the policy is NODATA"
+		if d.Policy() != "" {
+			why = "all members are down, and the policy " + d.Policy() + " has nothing of this type"
 		}
 		r.negative(z, rcodeNoError, why)
 		return
@@ -275,9 +273,16 @@ func (r *resolution) steer(z *zone, s *steered, what string, records func(decisi
 	r.end(rcodeNoError, what)
 }
 
-func (r *resolution) decide(s *steered) (place, decision) {
-	p := r.table.topology.find(r.q.Client)
-	return p, decide(s, p.order, r.status)
+// decide finds the client's place and decides for it. The answer's scope is then one for which
+// both hold.
+func (r *resolution) decide(s *steered) (place.Place, steer.Decision) {
+	p := r.table.places.Find(place.Client{Address: r.q.Client, Subnet: r.q.Subnet, Domain: r.q.Domain})
+	network := p.Scope
+	if r.table.steering.Hashes(s.index) {
+		network = r.q.hashed(&p)
+	}
+	r.ans.Scope = max(r.ans.Scope, p.Scope.Bits()) // of several names in one answer the longest
+	return p, r.view.Decide(s.index, steer.Client{Order: p.Order, Network: network, Draw: r.q.Draw})
 }
 
 // targets are the addresses of what static SRV records point at, where that is ours to say:
@@ -312,9 +317,9 @@ func (r *resolution) addresses(name wireName, owner string) []dns.RR {
 	}
 	if n.steer != nil {
 		_, d := r.decide(n.steer)
-		return append(addressRecords(owner, n.steer, d, false, r.q.Draw), addressRecords(owner, n.steer, d, true, r.q.Draw)...)
+		return append(addressRecords(owner, d, false), addressRecords(owner, d, true)...)
 	}
-	return append(owned(n.get(typeA), owner), owned(n.get(typeAAAA), owner)...)
+	return append(owned(r.records(n, typeA), owner), owned(r.records(n, typeAAAA), owner)...)
 }
 
 // referral points at the servers of a delegated zone, with the addresses that the zone has of
@@ -343,8 +348,10 @@ func (r *resolution) referral(z *zone, n *node, cut wireName) {
 	r.end(rcodeNoError, "delegated to other servers at "+cut.String())
 }
 
-// negative says that there is nothing, for how long (RFC 2308).
+// negative says that there is nothing, for how long (RFC 2308). Resolvers keep it for all
+// networks, so the scope says that too (RFC 7871 section 7.4).
 func (r *resolution) negative(z *zone, rcode int, what string) {
 	r.ans.Ns = append(r.ans.Ns, z.soa)
+	r.ans.Scope = 0
 	r.end(rcode, what)
 }

@@ -9,11 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/miekg/dns"
 
+	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
+	"switchpoint/internal/covers"
 )
 
 // The scripts in testdata/*.test say: this configuration, these zones, this health; this
@@ -21,7 +24,9 @@ import (
 //
 //	config .. end          the [gtm] section in TOML; datacenters are us, uk and de, our own is us
 //	zone FILE .. end       a master file that config names
-//	health ADDR STATE [spare=N] [mode=M]   state of the check at that address:port from here on
+//	health ADDR STATE [spare=N] [mode=M]   state of the check at that address:port from here on;
+//	                       it will not change by the probes within an hour
+//	mode primary|dr        the operator's switch (TP4)
 //	ask CLIENT NAME TYPE [draw=N]          a question; the lines below it are its answer:
 //	  rcode TEXT [aa]      response code; "aa" where the answer is authoritative
 //	  answer|ns|extra RR   a record of that section, in this order; unlisted records are errors
@@ -34,6 +39,7 @@ type script struct {
 	table  *Table
 	keys   []healthcheck.Key
 	health map[string]healthcheck.Status
+	mode   string
 	ask    *asked
 }
 
@@ -52,6 +58,12 @@ func TestScripts(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test"), func(t *testing.T) {
+			switch filepath.Base(file) {
+			case "services.test":
+				covers.Req(t, "GT2")
+			case "methods.test":
+				covers.Req(t, "GT3")
+			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -79,6 +91,9 @@ func (s *script) run(lines []string) {
 			i = end
 		case "health":
 			s.setHealth(at, strings.Fields(rest))
+		case "mode":
+			s.compare()
+			s.mode = rest
 		case "ask":
 			s.compare()
 			s.question(at, strings.Fields(rest))
@@ -128,16 +143,23 @@ func (s *script) compile(at string) {
 	}
 }
 
+// view is what a node without a past sees.
+func (s *script) view() *steer.View {
+	return steer.Direct(s.table.steering, nil, steer.Circumstances{
+		Status: s.status, Operator: &steer.Operator{Mode: s.mode}, Now: time.Unix(1e9, 0),
+	})
+}
+
 func (s *script) status(r healthcheck.Ref) healthcheck.Status {
 	if st, ok := s.health[s.keys[r].Address]; ok {
 		return st
 	}
-	return healthcheck.Status{State: healthcheck.Up, Load: healthcheck.Load{Active: -1, Capacity: -1}}
+	return healthcheck.Status{State: healthcheck.Up, Steady: time.Hour, Load: healthcheck.Load{Active: -1, Capacity: -1}}
 }
 
 func (s *script) setHealth(at string, words []string) {
 	s.compare()
-	st := healthcheck.Status{Load: healthcheck.Load{Active: -1, Capacity: -1}, Reason: "said by the script"}
+	st := healthcheck.Status{Steady: time.Hour, Load: healthcheck.Load{Active: -1, Capacity: -1}, Reason: "said by the script"}
 	for state := healthcheck.Unknown; state <= healthcheck.Maintenance; state++ {
 		if words[1] == state.String() {
 			st.State = state
@@ -178,7 +200,7 @@ func (s *script) question(at string, words []string) {
 		}
 		q.Draw = n
 	}
-	s.ask = &asked{line: at + ": ask " + strings.Join(words, " "), ans: resolve(s.table, s.status, q), rcode: "NOERROR aa"}
+	s.ask = &asked{line: at + ": ask " + strings.Join(words, " "), ans: Resolve(s.table, s.view(), q), rcode: "NOERROR aa"}
 }
 
 func (s *script) expect(at, word, rest string) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"switchpoint/directory/sites"
+	"switchpoint/gtm/nodes"
+	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
 )
 
@@ -24,31 +28,49 @@ type Options struct {
 	// Listen are ip:port addresses; each gets a UDP and a TCP socket. Port 0 chooses a free
 	// one, the same for both.
 	Listen []string
-	// Snapshot gives the newest health snapshot; it is called once per query.
-	Snapshot func() *healthcheck.Snapshot
-	Log      *slog.Logger          // nil discards
-	Metrics  prometheus.Registerer // nil registers nothing
+	// Snapshot gives the newest health snapshot, Subscribe follows them.
+	Snapshot  func() *healthcheck.Snapshot
+	Subscribe func() *healthcheck.Subscription // nil: health never changes
+
+	Name     string       // of this node, among the nodes
+	StateDir string       // what the node keeps of operators and of its own past; empty: nothing
+	Nodes    nodes.Config // the other nodes
+	// Call asks another node (peer.Node.Call); nil for a node alone.
+	Call func(ctx context.Context, peer, method string, body []byte) ([]byte, error)
+
+	Log     *slog.Logger          // nil discards
+	Metrics prometheus.Registerer // nil registers nothing
 }
 
 // Server is the DNS server around Resolve: sockets, nothing else.
 type Server struct {
-	table    atomic.Pointer[Table]
-	snapshot func() *healthcheck.Snapshot
-	log      *slog.Logger
-	metrics  *metrics
-	udp      []*net.UDPConn
-	tcp      []*net.TCPListener
-	started  time.Time
-	secrets  []cookieSecret // one, made at the start, for tables without their own
-	limiter  *limiter
-	conns    connTable
+	standing  atomic.Pointer[standing]
+	directing sync.Mutex // held while a new standing is made
+	nudge     chan struct{}
+	placing   sync.Mutex  // held while table or sites change; before directing
+	sites     *sites.Set  // the newest of the directory
+	restored  *steer.View // what the last process left; has no answers
+	memory    *keeper
+	nodes     *nodes.Nodes
+	snapshot  func() *healthcheck.Snapshot
+	subscribe func() *healthcheck.Subscription
+	log       *slog.Logger
+	metrics   *metrics
+	udp       []*net.UDPConn
+	tcp       []*net.TCPListener
+	started   time.Time
+	secrets   []cookieSecret // one, made at the start, for tables without their own
+	limiter   *limiter
+	conns     connTable
+	queries   *queryLog
+	domains   *domains
 }
 
 // New binds the sockets, so that a port in use is known before anything runs. They answer
 // nothing until Run, and SERVFAIL until SetTable. Run closes them, also with an ended context.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		snapshot: o.Snapshot, log: o.Log,
+		snapshot: o.Snapshot, subscribe: o.Subscribe, log: o.Log, nudge: make(chan struct{}, 1),
 		started: time.Now(), secrets: []cookieSecret{newCookieSecret()}, limiter: newLimiter(),
 	}
 	if s.log == nil {
@@ -57,9 +79,21 @@ func New(o Options) (*Server, error) {
 	if s.snapshot == nil {
 		s.snapshot = func() *healthcheck.Snapshot { return nil }
 	}
+	s.memory = newKeeper(o.StateDir, s.log)
+	s.restored = s.memory.restore()
 	var err error
-	if s.metrics, err = newMetrics(o.Metrics); err != nil {
+	if s.metrics, err = newMetrics(o.Metrics, s.View); err != nil {
 		return nil, err
+	}
+	s.queries = newQueryLog(s.metrics.lost, s.log)
+	if s.domains, err = newDomains(s.log, o.Metrics); err != nil {
+		return nil, err
+	}
+	if s.nodes, err = nodes.New(nodes.Options{
+		Config: o.Nodes, Name: o.Name, StateDir: o.StateDir, Snapshot: s.snapshot, Subscribe: o.Subscribe,
+		Call: o.Call, Changed: s.changed, Log: s.log, Metrics: o.Metrics,
+	}); err != nil {
+		return nil, fmt.Errorf("gtm: %w", err)
 	}
 	for _, l := range o.Listen {
 		if err := s.bind(l); err != nil {
@@ -69,9 +103,6 @@ func New(o Options) (*Server, error) {
 	}
 	return s, nil
 }
-
-// SetTable makes t the configuration of every query from now on.
-func (s *Server) SetTable(t *Table) { s.table.Store(t) }
 
 // Addr gives the bound addresses in the order of Listen.
 func (s *Server) Addr() []netip.AddrPort {
@@ -85,7 +116,13 @@ func (s *Server) Addr() []netip.AddrPort {
 // Run serves until ctx ends, then closes every socket and connection and waits for all of its
 // goroutines. It runs once and always returns nil: a socket error is counted and outlived.
 func (s *Server) Run(ctx context.Context) error {
+	s.refresh()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.direct(ctx) })
+	g.Go(func() error { return s.nodes.Run(ctx) })
+	g.Go(func() error { return s.domains.run(ctx, s.table) })
+	g.Go(func() error { return s.memory.run(ctx, s.View) })
+	g.Go(func() error { return s.queries.run(ctx, s.queryLog) })
 	g.Go(func() error {
 		<-ctx.Done()
 		s.closeSockets()
@@ -127,14 +164,31 @@ func (s *Server) serveUDP(ctx context.Context, c *net.UDPConn) error {
 	}
 }
 
-// answer loads table and snapshot once and responds.
+// answer loads table and view once and responds.
 func (s *Server) answer(pkt []byte, client netip.Addr, transport string, buf []byte) []byte {
 	now := time.Now()
-	wire, out := respond(s.table.Load(), s.snapshot(), request{
-		packet: pkt, client: client.Unmap().WithZone(""), tcp: transport == "tcp", draw: rand.Uint64(),
+	var table *Table
+	var view *steer.View
+	if st := s.standing.Load(); st != nil {
+		table, view = st.table, st.view
+	}
+	client = client.Unmap().WithZone("")
+	var domain string
+	var due bool
+	if table != nil && table.places.WantsDomain(client) {
+		domain, due = s.domains.find(client, now)
+	}
+	wire, out := respond(table, view, request{
+		packet: pkt, client: client, domain: domain, tcp: transport == "tcp", draw: rand.Uint64(),
 		now: uint32(now.Unix()), uptime: now.Sub(s.started), secrets: s.secrets, limiter: s.limiter,
 	}, buf)
 	s.metrics.count(transport, wire != nil, out)
+	if wire != nil && table != nil {
+		s.queries.take(table.queryLog, now, client, transport, out)
+	}
+	if due && out.by != "" && out.ecs == ecsNone { // of no use for any other query
+		s.domains.lookUp(client)
+	}
 	return wire
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sync/errgroup"
+
+	"switchpoint/gtm/steer"
 )
 
 // startServer runs a server on 127.0.0.1 until the test ends.
@@ -46,7 +48,7 @@ func startServer(t testing.TB, o Options, table *Table) (*Server, string) {
 func demoTable(t testing.TB) *Table {
 	t.Helper()
 	cfg := goodConfig()
-	cfg.Names[0].SRV = append(cfg.Names[0].SRV, Service{Name: "_connection_broker.company.com", Target: targetName})
+	cfg.Names[0].SRV = append(cfg.Names[0].SRV, Service{Name: "_connection_broker.company.com", Target: steer.TargetName})
 	table, err := Compile(cfg, anyRef)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,7 @@ func TestServerUDPAndTCP(t *testing.T) {
 	s.SetTable(demoTable(t))
 	for _, network := range []string{"udp", "tcp"} {
 		m := ask(t, network, addr, "cB.company.com.", dns.TypeA)
-		if len(m.Answer) != 1 || m.Answer[0].String() != "cB.company.com.\t30\tIN\tA\t10.1.0.1" {
+		if len(m.Answer) != 1 || m.Answer[0].String() != "cB.company.com.\t5\tIN\tA\t10.1.0.1" {
 			t.Errorf("%s: %v", network, m)
 		}
 		m = ask(t, network, addr, "_connection_broker._tcp.company.com.", dns.TypeSRV)
@@ -120,13 +122,13 @@ func TestDig(t *testing.T) {
 		}
 	}
 	for _, way := range []string{"+notcp", "+tcp"} {
-		f([]string{"status: NOERROR", "cb.company.com. 30 IN A 10.1.0.1"}, way, "cb.company.com", "A")
+		f([]string{"status: NOERROR", "cb.company.com. 5 IN A 10.1.0.1"}, way, "cb.company.com", "A")
 		f([]string{"status: NOERROR", "ANSWER: 2", "ADDITIONAL: 3",
-			"_connection_broker._tcp.company.com. 30 IN SRV 0 1 443 lb.us.company.com.",
-			"_connection_broker._tcp.company.com. 30 IN SRV 10 1 443 lb.uk.company.com.",
-			"lb.us.company.com. 30 IN A 10.1.0.1"}, way, "_connection_broker._tcp.company.com", "SRV")
-		f([]string{"_connection_broker.company.com. 30 IN SRV 0 1 443 cb.company.com.",
-			"cb.company.com. 30 IN A 10.1.0.1"}, way, "_connection_broker.company.com", "SRV")
+			"_connection_broker._tcp.company.com. 5 IN SRV 0 1 443 lb.us.company.com.",
+			"_connection_broker._tcp.company.com. 5 IN SRV 10 1 443 lb.uk.company.com.",
+			"lb.us.company.com. 5 IN A 10.1.0.1"}, way, "_connection_broker._tcp.company.com", "SRV")
+		f([]string{"_connection_broker.company.com. 5 IN SRV 0 1 443 cb.company.com.",
+			"cb.company.com. 5 IN A 10.1.0.1"}, way, "_connection_broker.company.com", "SRV")
 		f([]string{"status: NXDOMAIN", "company.com. 60 IN SOA"}, way, "gone.company.com", "A")
 		f([]string{"HINFO \"RFC8482\" \"\""}, way, "cb.company.com", "ANY")
 	}
@@ -272,12 +274,12 @@ func TestMetrics(t *testing.T) {
 	ask(t, "udp", addr, "random2.company.com.", dns.TypeA)
 	ask(t, "udp", addr, "www.example.org.", dns.TypeA)
 	want := `
-# HELP switchpoint_gtm_queries_total DNS queries answered, by transport, steered name or zone, datacenter and response code.
+# HELP switchpoint_gtm_queries_total DNS queries answered, by transport, steered name or zone, datacenter, policy (the method, or while all is down the all-down policy) and response code.
 # TYPE switchpoint_gtm_queries_total counter
-switchpoint_gtm_queries_total{datacenter="",name="",rcode="REFUSED",transport="udp"} 1
-switchpoint_gtm_queries_total{datacenter="",name="company.com.",rcode="NXDOMAIN",transport="udp"} 2
-switchpoint_gtm_queries_total{datacenter="us",name="cb.company.com.",rcode="NOERROR",transport="tcp"} 1
-switchpoint_gtm_queries_total{datacenter="us",name="cb.company.com.",rcode="NOERROR",transport="udp"} 1
+switchpoint_gtm_queries_total{datacenter="",name="",policy="",rcode="REFUSED",transport="udp"} 1
+switchpoint_gtm_queries_total{datacenter="",name="company.com.",policy="",rcode="NXDOMAIN",transport="udp"} 2
+switchpoint_gtm_queries_total{datacenter="us",name="cb.company.com.",policy="round-robin",rcode="NOERROR",transport="tcp"} 1
+switchpoint_gtm_queries_total{datacenter="us",name="cb.company.com.",policy="round-robin",rcode="NOERROR",transport="udp"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "switchpoint_gtm_queries_total"); err != nil {
 		t.Error(err)

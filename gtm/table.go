@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
-	"strconv"
+	"time"
 
+	"switchpoint/gtm/place"
+	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
 	"switchpoint/internal/problem"
 )
@@ -14,10 +15,12 @@ import (
 // Table is a compiled Config: zones, steered names, topology and protocol settings. It is
 // immutable.
 type Table struct {
-	zones       map[wireName]*zone
-	topology    *topology
-	protocol    *protocol
-	datacenters []string // in the order of the configuration
+	zones    map[wireName]*zone
+	places   *place.Table
+	steering *steer.Table
+	checks   map[healthcheck.Key]healthcheck.Ref
+	protocol *protocol
+	queryLog QueryLog
 }
 
 // Checks lists what the section wants to know the health of: the address and port of every
@@ -31,7 +34,7 @@ func (c Config) Checks() []healthcheck.Key {
 		}
 		for _, p := range n.Pools {
 			for _, m := range p.Members {
-				if key := m.check(n.Monitor); !seen[key] {
+				if key := m.Key(n.Monitor); !seen[key] {
 					seen[key] = true
 					keys = append(keys, key)
 				}
@@ -39,11 +42,6 @@ func (c Config) Checks() []healthcheck.Key {
 		}
 	}
 	return keys
-}
-
-// check is the member's target under a monitor.
-func (m Member) check(monitor string) healthcheck.Key {
-	return healthcheck.Key{Address: net.JoinHostPort(m.Address, strconv.Itoa(int(m.Port))), Monitor: monitor}
 }
 
 // Compile validates cfg, reads the zone files and builds the Table. ref gives the index of each
@@ -54,7 +52,16 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 		return nil, err
 	}
 	cfg = cfg.WithDefaults()
-	topology, err := newTopology(cfg.Topology, cfg.Datacenters, cfg.Datacenter)
+	places, err := place.Compile(cfg.Places())
+	if err != nil {
+		return nil, err
+	}
+	checks := make(map[healthcheck.Key]healthcheck.Ref)
+	steering, err := steer.Compile(cfg.Names, cfg.Datacenters, func(k healthcheck.Key) healthcheck.Ref {
+		r := ref(k)
+		checks[k] = r
+		return r
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +69,8 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 	protocol, err := compileProtocol(cfg)
 	problems.Under("", err)
 	t := &Table{
-		zones: make(map[wireName]*zone, len(cfg.Zones)), topology: topology, protocol: protocol, datacenters: cfg.Datacenters,
+		zones: make(map[wireName]*zone, len(cfg.Zones)), places: places, steering: steering, checks: checks, protocol: protocol,
+		queryLog: cfg.QueryLog,
 	}
 	for i, z := range cfg.Zones {
 		if err := t.addZone(z, max(cfg.Serial, 1)); err != nil {
@@ -72,9 +80,9 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 	if err := problems.Err(); err != nil {
 		return nil, err // laying names over missing zones would only add noise
 	}
-	o := overlay{table: t, ref: ref}
+	o := overlay{table: t}
 	for i, n := range cfg.Names {
-		o.name(fmt.Sprintf("name[%d]", i), n)
+		o.name(fmt.Sprintf("name[%d]", i), i, n)
 	}
 	o.finish(cfg)
 	if err := o.problems.Err(); err != nil {
@@ -92,6 +100,11 @@ func zoneCure(err error) string {
 		return "let the user that runs this process read it"
 	}
 	return "correct that line; until then a running server keeps the zone that it has"
+}
+
+// View is the view of a node without a past that knows snap and has heard of no operator.
+func (t *Table) View(snap *healthcheck.Snapshot, now time.Time) *steer.View {
+	return steer.Direct(t.steering, nil, steer.Circumstances{Status: snap.Get, Now: now})
 }
 
 // addZone makes one zone, from its file or from its name servers.

@@ -90,7 +90,7 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 			continue
 		}
 		client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if !s.conns.add(c, hostOf(client), s.table.Load().settings().tcp) {
+		if !s.conns.add(c, hostOf(client), s.table().settings().tcp) {
 			s.metrics.rejected.Inc()
 			c.Close()
 			continue
@@ -112,7 +112,7 @@ func (s *Server) serveConn(c net.Conn, client netip.Addr) {
 	r, w := bufio.NewReaderSize(c, 4096), bufio.NewWriterSize(c, 4096)
 	var pkt, buf []byte
 	for {
-		limits := s.table.Load().settings().tcp // as of now: a reload changes open connections too
+		limits := s.table().settings().tcp // as of now: a reload changes open connections too
 		if c.SetReadDeadline(time.Now().Add(limits.idle)) != nil {
 			return
 		}

@@ -4,85 +4,36 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"switchpoint/internal/problem"
 )
 
 // Defaults and bounds.
 const (
-	DefaultMethod  = "round-robin"
-	DefaultTTL     = 30 * time.Second
-	DefaultAllDown = allDownAll
-	DefaultTarget  = targetMembers
-
-	maxTTL         = 24 * time.Hour
 	maxWeight      = 65535
 	maxDatacenters = 1000 // their SRV priorities, ten apart, fit 16 bits
-)
-
-const (
-	allDownAll      = "all"
-	allDownNoData   = "nodata"
-	allDownServFail = "servfail"
-
-	targetMembers = "members"
-	targetName    = "name"
 )
 
 // WithDefaults returns the configuration with every unset value filled in; c is not changed.
 func (c Config) WithDefaults() Config {
 	names := make([]Name, len(c.Names))
 	for i, n := range c.Names {
-		n.Method = or(n.Method, DefaultMethod)
-		n.AllDown = or(n.AllDown, DefaultAllDown)
-		n.TTL = or(n.TTL, DefaultTTL)
-		n.Pools = append([]Pool(nil), n.Pools...)
-		for j := range n.Pools {
-			members := append([]Member(nil), n.Pools[j].Members...)
-			for k := range members {
-				members[k].Weight = or(members[k].Weight, 1)
-			}
-			n.Pools[j].Members = members
-		}
-		n.SRV = append([]Service(nil), n.SRV...)
-		for j := range n.SRV {
-			s := &n.SRV[j]
-			s.Target = or(s.Target, DefaultTarget)
-			if s.Target == targetName && s.Port == 0 {
-				s.Port = firstPort(n.Pools)
-			}
-		}
-		names[i] = n
+		names[i] = n.WithDefaults()
 	}
 	c.Names = names
 	c.protocolDefaults()
+	c.queryLogDefaults()
+	places := c.Places().WithDefaults()
+	c.Sites, c.Reverse = places.Sites, places.Reverse
+	c.Nodes = c.Nodes.WithDefaults()
 	return c
-}
-
-// or returns v, or def where v is the zero value.
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func firstPort(pools []Pool) uint16 {
-	for _, p := range pools {
-		if len(p.Members) > 0 {
-			return p.Members[0].Port
-		}
-	}
-	return 0
 }
 
 // Validate reports every problem of the section that can be seen without reading the zone
 // files, as a problem.List with paths relative to [gtm]. The zero Config (no [gtm] section)
 // has none.
 func (c Config) Validate() error {
-	if len(c.Listen)+len(c.Zones)+len(c.Names)+len(c.Topology) == 0 {
+	if len(c.Listen)+len(c.Zones)+len(c.Names)+len(c.Topology) == 0 && c.Places().Empty() {
 		return nil
 	}
 	v := validator{cfg: c.WithDefaults(), origins: map[wireName]int{}, steered: map[wireName]int{}, services: map[wireName]string{}}
@@ -91,8 +42,10 @@ func (c Config) Validate() error {
 	for i := range v.cfg.Names {
 		v.name(i)
 	}
-	v.topology()
+	v.problems.Under("", v.cfg.Places().Validate())
+	v.problems.Under("nodes", v.cfg.Nodes.Validate())
 	v.protocol()
+	v.queryLog()
 	if len(c.Datacenters) > maxDatacenters {
 		v.problems.Addf("", "use fewer", "there are %d datacenters, at most %d are possible", len(c.Datacenters), maxDatacenters)
 	}
@@ -187,39 +140,6 @@ func (v *validator) owner(path, s string) (wireName, bool) {
 		return "", false
 	}
 	return n, true
-}
-
-func (v *validator) topology() {
-	seen := map[netip.Prefix]int{}
-	for i, e := range v.cfg.Topology {
-		path := fmt.Sprintf("topology[%d]", i)
-		p, err := netip.ParsePrefix(e.Prefix)
-		switch {
-		case err != nil:
-			v.addf(path+".prefix", `write a prefix, such as "10.1.0.0/16" or "2001:db8::/32"`, "%q is no prefix", e.Prefix)
-		case p != p.Masked():
-			v.addf(path+".prefix", fmt.Sprintf("write %q", p.Masked()), "%q has bits set beyond its length", e.Prefix)
-		case p.Addr().Is4In6():
-			v.addf(path+".prefix", "write it as an IPv4 prefix", "%q is an IPv4 prefix in IPv6 form", e.Prefix)
-		default:
-			if first, dup := seen[p]; dup {
-				v.addf(path+".prefix", "merge the two", "%s is also topology[%d]", p, first)
-			}
-			seen[p] = i
-		}
-		if len(e.Datacenters) == 0 {
-			v.addf(path+".datacenters", "list them in order of preference", "the prefix %s has no datacenters", e.Prefix)
-		}
-		listed := map[string]bool{}
-		for j, dc := range e.Datacenters {
-			at := fmt.Sprintf("%s.datacenters[%d]", path, j)
-			v.datacenter(at, dc)
-			if listed[dc] {
-				v.addf(at, "remove one of them", "%q is listed twice", dc)
-			}
-			listed[dc] = true
-		}
-	}
 }
 
 // datacenter checks that a datacenter is declared.

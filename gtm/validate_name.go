@@ -3,7 +3,8 @@ package gtm
 import (
 	"fmt"
 	"net/netip"
-	"time"
+
+	"switchpoint/gtm/steer"
 )
 
 // name checks one [[gtm.name]].
@@ -16,17 +17,7 @@ func (v *validator) name(i int) {
 		}
 		v.steered[owner] = i
 	}
-	if n.Method != DefaultMethod {
-		v.addf(path+".method", `write method = "round-robin"`, "%q is no method", n.Method)
-	}
-	switch n.AllDown {
-	case allDownAll, allDownNoData, allDownServFail:
-	default:
-		v.addf(path+".all_down", `write "all", "nodata" or "servfail"`, "%q is no policy", n.AllDown)
-	}
-	if n.TTL < time.Second || n.TTL > maxTTL || n.TTL%time.Second != 0 {
-		v.addf(path+".ttl", "write whole seconds from \"1s\" to \"24h\"", "a TTL of %s cannot be served", n.TTL)
-	}
+	v.problems.Under(path, n.Validate())
 	if len(n.Pools) == 0 {
 		v.addf(path+".pool", "add a [[gtm.name.pool]] with members", "%s has no pool", n.Name)
 	}
@@ -41,8 +32,26 @@ func (v *validator) name(i int) {
 		v.members(at, n, p)
 		v.hosts(at, p, j, hosts)
 	}
+	v.fallback(path, n)
 	for j, s := range n.SRV {
 		v.service(fmt.Sprintf("%s.srv[%d]", path, j), n, s)
+	}
+}
+
+// fallback checks the addresses of all_down = "fallback".
+func (v *validator) fallback(path string, n Name) {
+	seen := map[netip.Addr]int{}
+	for j, f := range n.Fallback {
+		at := fmt.Sprintf("%s.fallback[%d]", path, j)
+		addr, err := memberAddr(f)
+		if err != nil {
+			v.addf(at, `write an IPv4 or IPv6 address, such as "192.0.2.80"`, "%q is no address to fall back to: %v", f, err)
+			continue
+		}
+		if first, dup := seen[addr]; dup {
+			v.addf(at, "remove one of them", "%s is also fallback[%d]", f, first)
+		}
+		seen[addr] = j
 	}
 }
 
@@ -117,14 +126,14 @@ func (v *validator) service(path string, n Name, s Service) {
 		v.services[owner] = path
 	}
 	switch s.Target {
-	case targetName:
+	case steer.TargetName:
 		if name, err := parseName(n.Name); err == nil && name.isWildcard() {
 			v.addf(path+".target", `write target = "members"`, "%s cannot point at the wildcard %s", s.Name, n.Name)
 		}
 		if s.Port == 0 {
 			v.addf(path+".port", "write the port of the service", "%s has no port and neither has the first member", s.Name)
 		}
-	case targetMembers:
+	case steer.TargetMembers:
 		for j, p := range n.Pools {
 			for k, m := range p.Members {
 				if m.Host == "" {
@@ -141,7 +150,7 @@ func (v *validator) service(path string, n Name, s Service) {
 // needsPort says whether SRV records name the members' ports.
 func needsPort(n Name) bool {
 	for _, s := range n.SRV {
-		if s.Target == targetMembers {
+		if s.Target == steer.TargetMembers {
 			return true
 		}
 	}

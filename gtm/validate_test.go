@@ -2,12 +2,14 @@ package gtm
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
 	"switchpoint/internal/problem"
 )
@@ -101,7 +103,7 @@ func TestValidate(t *testing.T) {
 	f("name[0].pool[1].members[0].host", "steered name itself", func(c *Config) { member(c).Host = "CB.company.com" })
 	f("name[0].pool[1].members[0].host", "also a host of pool[0]", func(c *Config) { member(c).Host = "LB.us.company.com." })
 	f("name[0].srv[0].target", "cannot point at the wildcard", func(c *Config) {
-		c.Names[0].Name, c.Names[0].SRV[0].Target = "*.cb.company.com", targetName
+		c.Names[0].Name, c.Names[0].SRV[0].Target = "*.cb.company.com", steer.TargetName
 	})
 	f("name[0].pool[1].members[1]", "also members[0]", func(c *Config) {
 		p := &c.Names[0].Pools[1]
@@ -115,9 +117,39 @@ func TestValidate(t *testing.T) {
 	})
 	f("name[0].srv[0].port", "no port", func(c *Config) {
 		c.Names[0].Monitor = ""
-		c.Names[0].SRV[0].Target = targetName
+		c.Names[0].SRV[0].Target = steer.TargetName
 		c.Names[0].Pools[0].Members[0].Port = 0
 	})
+	name := func(path, what string, breakIt func(*Name)) {
+		t.Helper()
+		f("name[0]."+path, what, func(c *Config) { breakIt(&c.Names[0]) })
+	}
+	name("between", `"random"`, func(n *Name) { n.Between = "random" })
+	name("answers", "-1", func(n *Name) { n.Answers = -1 })
+	name("answers", "65", func(n *Name) { n.Answers = steer.MaxAnswers + 1 })
+	name("ttl_min", "1m0s", func(n *Name) { n.TTLMin = time.Minute })
+	name("ttl_min", "1.5s", func(n *Name) { n.TTLMin = 1500 * time.Millisecond })
+	name("fallback", "no fallback addresses", func(n *Name) { n.AllDown = steer.AllDownFallback })
+	name("fallback", "never answered", func(n *Name) { n.Fallback = []string{"192.0.2.80"} })
+	name("fallback[0]", `"sorry"`, func(n *Name) { n.AllDown, n.Fallback = steer.AllDownFallback, []string{"sorry"} })
+	name("fallback[1]", "also fallback[0]", func(n *Name) {
+		n.AllDown, n.Fallback = steer.AllDownFallback, []string{"2001:db8::1", "2001:DB8::1"}
+	})
+	name("up_thresh", "1.5", func(n *Name) { n.UpThresh = 1.5 })
+	name("up_thresh", "NaN", func(n *Name) { n.UpThresh = math.NaN() })
+	name("failback_delay", "-1s", func(n *Name) { n.FailbackDelay = -time.Second })
+	name("max_demotions", "-1", func(n *Name) { n.MaxDemotions = -1 })
+	name("min_datacenters", "3 datacenters", func(n *Name) { n.MinDatacenters = 3 })
+	name("min_datacenters", "-1 datacenters", func(n *Name) { n.MinDatacenters = -1 })
+	name("pool[0].weight", "means nothing", func(n *Name) { n.Pools[0].Weight = 2 })
+	name("pool[0].weight", "65536", func(n *Name) { n.Between, n.Pools[0].Weight = steer.BetweenWeighted, 65536 })
+	name("pool[1].mode", "means nothing", func(n *Name) { n.Pools[1].Mode = steer.ModeDR })
+	name("pool[1].mode", `"test"`, func(n *Name) { n.Between, n.Pools[1].Mode = steer.BetweenMode, "test" })
+	name("pool", `no pool has the mode "dr"`, func(n *Name) { n.Between = steer.BetweenMode })
+	name("pool", `no pool has the mode "primary"`, func(n *Name) {
+		n.Between, n.Pools[0].Mode, n.Pools[1].Mode = steer.BetweenMode, steer.ModeDR, steer.ModeDR
+	})
+
 	f("topology[0].prefix", "no prefix", func(c *Config) { c.Topology[0].Prefix = "10.2.0.0" })
 	f("topology[0].prefix", "beyond its length", func(c *Config) { c.Topology[0].Prefix = "10.2.0.1/16" })
 	f("topology[0].prefix", "IPv6 form", func(c *Config) { c.Topology[0].Prefix = "::ffff:10.2.0.0/112" })
@@ -193,11 +225,11 @@ func TestChecksAreUnique(t *testing.T) {
 func TestHostSetHasOneTTL(t *testing.T) {
 	for _, ttls := range [][2]time.Duration{{20 * time.Second, 60 * time.Second}, {60 * time.Second, 20 * time.Second}} {
 		cfg := goodConfig()
-		cfg.Names[0].TTL = ttls[0]
+		cfg.Names[0].TTL, cfg.Names[0].Monitor = ttls[0], ""
 		cfg.Names = append(cfg.Names, Name{Name: "vdi.company.com", TTL: ttls[1], Pools: []Pool{
 			{Datacenter: "us", Members: []Member{{Host: "lb.us.company.com", Address: "10.1.0.2", Port: 443}}},
 		}})
-		ans := Resolve(compiled(t, cfg), nil, Question{Name: "lb.us.company.com.", Type: typeA})
+		ans := resolve(compiled(t, cfg), (*healthcheck.Snapshot)(nil).Get, Question{Name: "lb.us.company.com.", Type: typeA})
 		if len(ans.Answer) != 2 {
 			t.Fatalf("answer: %v", ans.Answer)
 		}

@@ -21,6 +21,8 @@ type node struct {
 	// these types.
 	steer   *steered
 	service *service
+	// host narrows A and AAAA of the zone to members that serve.
+	host *memberHost
 }
 
 // rrset is all records of one type at one name.

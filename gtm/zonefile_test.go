@@ -13,6 +13,8 @@ import (
 	"testing/fstest"
 
 	"github.com/miekg/dns"
+
+	"switchpoint/gtm/place"
 )
 
 const zoneHead = "$TTL 300\n@ SOA ns h 1 3600 600 604800 60\n@ NS ns\n"
@@ -97,7 +99,7 @@ func TestZoneFileIncludes(t *testing.T) {
 // TestZoneFileSets: repeated records count once, and a set has one TTL (RFC 2181).
 func TestZoneFileSets(t *testing.T) {
 	table := zoneTable(t, "c. 300 IN SOA a. b. 1 2 3 4 5\nc. 300 NS a.\nx.c. 300 A 192.0.2.1\nX.c. 100 A 192.0.2.2\nx.c. 200 A 192.0.2.1")
-	ans := Resolve(table, nil, Question{Name: "x.c.", Type: typeA})
+	ans := Resolve(table, unprobed(table), Question{Name: "x.c.", Type: typeA})
 	if len(ans.Answer) != 2 || ans.Answer[0].Header().Ttl != 100 || ans.Answer[1].Header().Ttl != 100 {
 		t.Errorf("got %v, want two records with the TTL 100", ans.Answer)
 	}
@@ -154,8 +156,8 @@ func FuzzZoneFile(f *testing.F) {
 			}
 			return
 		}
-		topology, _ := newTopology(nil, nil, "")
-		table := &Table{zones: map[wireName]*zone{z.origin: z}, topology: topology}
+		places, _ := place.Compile(place.Config{})
+		table := &Table{zones: map[wireName]*zone{z.origin: z}, places: places}
 		names := slices.Sorted(maps.Keys(z.nodes))
 		for _, name := range names[:min(len(names), 100)] { // every name answers, and fits into a message
 			for _, typ := range []uint16{typeA, typeNS, typeANY, typeSRV} {

@@ -19,6 +19,7 @@ import (
 	"switchpoint/broker/api"
 	"switchpoint/broker/sqlite"
 	"switchpoint/configs"
+	adsites "switchpoint/directory/sites"
 	"switchpoint/gtm"
 	"switchpoint/lb"
 	"switchpoint/peer"
@@ -36,8 +37,10 @@ type app struct {
 	peer     *peer.Node
 	store    *sqlite.Store
 	broker   *broker.Broker
+	rivals   *broker.Rivals // watches for desktops that another cluster has too
 	api      *api.Server
 	admin    *admin.Server
+	adSites  *adsites.Watcher // follows the sites and subnets of Active Directory
 	config   atomic.Pointer[loaded]
 	serving  atomic.Bool
 
@@ -101,14 +104,27 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 		abandon(a.peer.Run)
 	}
 	if cfg.GTM != nil {
-		if a.gtm, err = gtm.New(gtm.Options{
-			Listen: cfg.GTM.Listen, Snapshot: a.health.engine.Snapshot,
+		o := gtm.Options{
+			Listen: cfg.GTM.Listen, Snapshot: a.health.engine.Snapshot, Subscribe: a.health.engine.Subscribe,
+			Name: cfg.Node.Name, StateDir: cfg.Node.StateDir, Nodes: cfg.GTM.Nodes,
 			Log: log.With("room", "gtm"), Metrics: a.registry,
-		}); err != nil {
+		}
+		if a.peer != nil {
+			o.Call = a.peer.Call
+		}
+		if a.gtm, err = gtm.New(o); err != nil {
 			return nil, err
 		}
 		abandon(a.gtm.Run)
 		a.gtm.SetTable(tables.gtm)
+		if err := a.newSites(cfg); err != nil {
+			return nil, err
+		}
+		if a.peer != nil {
+			for method, handle := range a.gtm.Handlers() {
+				a.peer.Handle(method, handle)
+			}
+		}
 	}
 	if cfg.Broker != nil {
 		if err := a.newBroker(ctx, cfg, abandon); err != nil {
@@ -168,6 +184,9 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 	}
 	if a.peer != nil {
 		a.peer.Handle(assignedMethod, a.answerAssigned)
+		if a.rivals, err = a.newRivals(0); err != nil {
+			return err
+		}
 	}
 	a.api, err = api.New(api.Options{
 		Broker: a.broker, Listen: c.Listen, Cert: c.Cert, Key: c.Key,

@@ -30,6 +30,12 @@ func (a *app) Run(ctx context.Context, hup <-chan os.Signal) error {
 	if a.broker != nil {
 		back.Go(func() error { return a.broker.Run(backCtx) })
 	}
+	if a.adSites != nil {
+		back.Go(func() error { return a.adSites.Run(backCtx) })
+	}
+	if a.rivals != nil {
+		back.Go(func() error { return a.rivals.Run(backCtx) })
+	}
 	back.Go(func() error { return a.reloadOn(backCtx, hup) })
 	defer context.AfterFunc(backCtx, stopFront)()
 

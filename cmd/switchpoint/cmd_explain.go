@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"switchpoint/admin"
 	"switchpoint/configs"
+	adsites "switchpoint/directory/sites"
 	"switchpoint/gtm"
 	"switchpoint/healthcheck"
 )
@@ -25,13 +30,16 @@ func explainCommand() *cobra.Command {
 		Short: "Why this answer, this broker, this home, this desktop",
 		Long: `Explain a decision, with the state that a running node has now:
 
-  which data centre   --client IP --name NAME [--type A|AAAA|SRV]
+  which data centre   --client IP --name NAME [--type A|AAAA|SRV] [--subnet PREFIX]
   which broker        --client IP [--listener NAME]
   whose home          --user USER [--directory NAME]
   a refusal           --ref REF
 
 Ask a running node with --node STATE_DIR (or the path of its admin.sock). With -c FILE instead, the
-DNS question is answered from the file alone as if everything were up.`,
+DNS question is answered from the file alone as if everything were up.
+
+What if: --down DATACENTER and --at-mode primary|dr ask for the DNS answer as it would be then, after
+all limits and delays. The draw that spreads clients is another one each time; --draw repeats one.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd) },
 	}
@@ -41,6 +49,10 @@ DNS question is answered from the file alone as if everything were up.`,
 	f.StringVar(&e.client, "client", "", "address of the client")
 	f.StringVar(&e.name, "name", "", "DNS name")
 	f.StringVar(&e.qtype, "type", "A", "DNS type")
+	f.StringVar(&e.subnet, "subnet", "", "client subnet that a resolver sends (EDNS), such as 10.2.0.0/24")
+	f.StringSliceVar(&e.down, "down", nil, "data centre that is supposed to be down, or NAME/DATACENTER/ADDRESS:PORT with * and ?")
+	f.StringVar(&e.mode, "at-mode", "", "mode of operation that is supposed to be set, primary or dr")
+	f.Uint64Var(&e.draw, "draw", 0, "the draw, to repeat an answer (default: a new one)")
 	f.StringVar(&e.listener, "listener", "", "lb listener (default: the first)")
 	f.StringVar(&e.user, "user", "", "user name")
 	f.StringVar(&e.directory, "directory", "", "directory of the user (default: all, in order)")
@@ -51,6 +63,9 @@ DNS question is answered from the file alone as if everything were up.`,
 type explainFlags struct {
 	config, node                   string
 	client, name, qtype            string
+	subnet, mode                   string
+	down                           []string
+	draw                           uint64
 	listener, user, directory, ref string
 }
 
@@ -65,7 +80,7 @@ func (e explainFlags) run(cmd *cobra.Command) error {
 	case e.user != "":
 		path, query = "explain/login", url.Values{"user": {e.user}, "directory": {e.directory}}
 	case e.name != "":
-		path, query = "explain/dns", url.Values{"client": {e.client}, "name": {e.name}, "type": {e.qtype}}
+		path, query = "explain/dns", e.dnsQuery(cmd)
 	case e.client == "":
 		return usagef(cmd, "say what to explain: --name, --user, --ref or --client")
 	}
@@ -73,7 +88,7 @@ func (e explainFlags) run(cmd *cobra.Command) error {
 		if path != "explain/dns" {
 			return usagef(cmd, "with --config only a DNS question (--name) can be explained; the rest needs a running node")
 		}
-		return e.offline(cmd.OutOrStdout())
+		return e.offline(cmd.OutOrStdout(), query)
 	}
 	var out explanation
 	if err := ask(cmd.Context(), e.node, http.MethodGet, path+"?"+query.Encode(), nil, &out); err != nil {
@@ -82,8 +97,25 @@ func (e explainFlags) run(cmd *cobra.Command) error {
 	return printLines(cmd.OutOrStdout(), out.Lines)
 }
 
+// dnsQuery is the DNS question as the admin API takes it.
+func (e explainFlags) dnsQuery(cmd *cobra.Command) url.Values {
+	query := url.Values{"client": {e.client}, "name": {e.name}, "type": {e.qtype}}
+	for key, value := range map[string]string{"subnet": e.subnet, "mode": e.mode} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	if len(e.down) > 0 {
+		query["down"] = e.down
+	}
+	if cmd.Flags().Changed("draw") {
+		query.Set("draw", strconv.FormatUint(e.draw, 10))
+	}
+	return query
+}
+
 // offline answers from the file, with every check up.
-func (e explainFlags) offline(w io.Writer) error {
+func (e explainFlags) offline(w io.Writer, query url.Values) error {
 	cfg, err := configs.Load(e.config)
 	if err != nil {
 		return fmt.Errorf("%s is not usable:\n%w", e.config, err)
@@ -91,7 +123,7 @@ func (e explainFlags) offline(w io.Writer) error {
 	if cfg.GTM == nil {
 		return fmt.Errorf("%s has no [gtm] section", e.config)
 	}
-	q, err := dnsQuestion(e.client, e.name, e.qtype)
+	q, what, err := dnsQuestion(query)
 	if err != nil {
 		return err
 	}
@@ -100,22 +132,77 @@ func (e explainFlags) offline(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return printLines(w, resolve(table, engine.AssumeUp(), q).Lines)
-}
-
-func dnsQuestion(client, name, qtype string) (gtm.Question, error) {
-	addr, err := netip.ParseAddr(client)
-	if err != nil {
-		return gtm.Question{}, fmt.Errorf("client %q is no IP address; give --client", client)
+	var notes []string
+	switch from := cfg.GTM.Sites; {
+	case from.LDIF != "":
+		set, err := readSites(from.LDIF)
+		if err != nil {
+			return err
+		}
+		table = table.WithSites(set)
+	case len(from.URLs) > 0:
+		notes = []string{"note:        without the sites of Active Directory, which only a running node has"}
 	}
-	return gtm.NewQuestion(name, qtype, addr)
+	answer, err := table.Explain(engine.AssumeUp(), time.Now(), q, what)
+	if err != nil {
+		return err
+	}
+	return printLines(w, append(notes, explained(q, what, answer)...))
 }
 
-// resolve answers a question and tells why.
-func resolve(t *gtm.Table, snap *healthcheck.Snapshot, q gtm.Question) explanation {
-	answer := gtm.Resolve(t, snap, q)
-	lines := answer.Reason.Lines()
-	return explanation{append(lines, answer.Lines()...)}
+// readSites reads an export of sites and subnets.
+func readSites(path string) (*adsites.Set, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator's own file
+	if err != nil {
+		return nil, fmt.Errorf("read the sites of Active Directory: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	set, err := adsites.ReadLDIF(f)
+	if err != nil {
+		return nil, fmt.Errorf("read the sites of Active Directory from %s: %w", path, err)
+	}
+	return set, nil
+}
+
+// dnsQuestion reads a DNS question and what is supposed with it.
+func dnsQuestion(query url.Values) (gtm.Question, gtm.WhatIf, error) {
+	what := gtm.WhatIf{Down: query["down"], Mode: query.Get("mode")}
+	addr, err := netip.ParseAddr(query.Get("client"))
+	if err != nil {
+		return gtm.Question{}, what, fmt.Errorf("client %q is no IP address; give --client", query.Get("client"))
+	}
+	q, err := gtm.NewQuestion(query.Get("name"), query.Get("type"), addr)
+	if err != nil {
+		return q, what, err
+	}
+	if text := query.Get("subnet"); text != "" {
+		if q.Subnet, err = netip.ParsePrefix(text); err != nil || q.Subnet != q.Subnet.Masked() {
+			return q, what, fmt.Errorf("subnet %q is no prefix without bits beyond its length; write it as in 10.2.0.0/24", text)
+		}
+	}
+	q.Draw = rand.Uint64()
+	if text := query.Get("draw"); text != "" {
+		if q.Draw, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return q, what, fmt.Errorf("draw %q is no number from 0 to 2^64-1", text)
+		}
+	}
+	return q, what, nil
+}
+
+// explained tells an answer and why it is what it is.
+func explained(q gtm.Question, what gtm.WhatIf, answer gtm.Answer) []string {
+	var lines []string
+	if len(what.Down) > 0 {
+		lines = append(lines, "supposed:    down: "+strings.Join(what.Down, ", "))
+	}
+	if what.Mode != "" {
+		lines = append(lines, "supposed:    mode "+what.Mode)
+	}
+	lines = append(append(lines, answer.Reason.Lines()...), answer.Lines()...)
+	if answer.Reason.Name != "" {
+		lines = append(lines, fmt.Sprintf("repeat with: --draw %d", q.Draw))
+	}
+	return lines
 }
 
 // addNodeFlag adds --node, the way to a running node that all operating commands share.

@@ -106,12 +106,16 @@ func statusCommand() *cobra.Command {
 			if !s.Serving {
 				serves = "not serving"
 			}
-			return printLines(cmd.OutOrStdout(), []string{
+			lines := []string{
 				fmt.Sprintf("node:    %s, data centre %s, %s", s.Node, s.Datacenter, serves),
 				"roles:   " + strings.Join(s.Roles, ", "),
 				"version: " + s.Version,
 				fmt.Sprintf("config:  %s, read %s", s.Config, s.Loaded),
-			})
+			}
+			for _, c := range s.Conflicts {
+				lines = append(lines, "conflict: "+c)
+			}
+			return printLines(cmd.OutOrStdout(), lines)
 		},
 	}
 	addNodeFlag(cmd, &node)

@@ -127,8 +127,8 @@ func (s *stage) substitutions() (*strings.Replacer, error) {
 		pairs = append(pairs, ":"+strconv.Itoa(from), ":"+strconv.Itoa(to), "port = "+strconv.Itoa(from), "port = "+strconv.Itoa(to))
 	}
 	for _, name := range demoNodes() {
-		if !strings.Contains(name, "broker") {
-			continue
+		if strings.HasSuffix(name, "-lb") {
+			continue // a balancer has no peers
 		}
 		state := s.path("state", name)
 		if err := os.MkdirAll(state, 0o700); err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +44,7 @@ type scene struct {
 func playStory(ctx context.Context, w io.Writer, s *stage) error {
 	st := &story{stage: s, w: w}
 	scenes := []scene{
-		{"a", "a UK client asks for cb.company.com and is sent to the UK", st.resolvesAtHome},
+		{"a", "clients ask for cb.company.com: each is sent to its own data centre, and DNS says why", st.resolvesAtHome},
 		{"b", "a user of OU=US signs in there, is redirected home and gets the assigned desktop", st.traveller},
 		{"c", "a user of OU=UK is served at home", st.atHome},
 		{"d", "if_assigned_only forwards who has a desktop there, and nobody else", st.ifAssignedOnly},
@@ -125,16 +127,43 @@ func (st *story) expect(ctx context.Context, user, cluster, desktop string) (str
 	return fmt.Sprintf("%s has desktop %s from cluster %s, through %s", user, out.Desktop.Desktop, cluster, out.Broker.Name), nil
 }
 
+// resolvesAtHome asks one and the same node as a client of each data centre, and lets it explain
+// both answers.
 func (st *story) resolvesAtHome(ctx context.Context) (string, error) {
-	addrs, server, err := client.Resolve(ctx, st.dns("uk"), netip.MustParseAddr(clientUK), "cb.company.com")
-	if err != nil {
-		return "", err
+	var seen []string
+	for _, c := range []struct{ dc, client, want string }{{"uk", clientUK, "127.0.2.80"}, {"us", clientUS, "127.0.1.80"}} {
+		addrs, server, err := client.Resolve(ctx, st.dns("uk")[:1], netip.MustParseAddr(c.client), "cb.company.com")
+		if err != nil {
+			return "", err
+		}
+		want := netip.MustParseAddr(c.want)
+		if len(addrs) != 1 || addrs[0] != want {
+			return "", fmt.Errorf("cb.company.com is %v for %s, not %s", addrs, c.client, want)
+		}
+		if err := st.explained(ctx, c.client, c.dc); err != nil {
+			return "", err
+		}
+		seen = append(seen, fmt.Sprintf("%s is sent to %s in %s (asked %s)", c.client, want, c.dc, server))
 	}
-	uk := netip.MustParseAddr("127.0.2.80")
-	if len(addrs) != 1 || addrs[0] != uk {
-		return "", fmt.Errorf("cb.company.com is %v for %s, not %s", addrs, clientUK, uk)
+	return strings.Join(seen, "; "), nil
+}
+
+// explained prints what `switchpoint explain` says of a client, and checks that it names the data
+// centre that the client was sent to.
+func (st *story) explained(ctx context.Context, client, dc string) error {
+	query := url.Values{"client": {client}, "name": {"cb.company.com"}, "type": {"A"}}
+	var why explanation
+	if err := ask(ctx, st.path("state", "uk-gtm"), http.MethodGet, "explain/dns?"+query.Encode(), nil, &why); err != nil {
+		return err
 	}
-	return fmt.Sprintf("cb.company.com is %s for %s (asked %s)", uk, clientUK, server), nil
+	_, _ = fmt.Fprintf(st.w, "    explain --client %s --name cb.company.com\n", client)
+	for _, line := range why.Lines {
+		_, _ = fmt.Fprintf(st.w, "      %s\n", line)
+	}
+	if !slices.ContainsFunc(why.Lines, func(l string) bool { return strings.Join(strings.Fields(l), " ") == "datacenter: "+dc }) {
+		return fmt.Errorf("the explanation for %s does not name the data centre %s", client, dc)
+	}
+	return nil
 }
 
 func (st *story) traveller(ctx context.Context) (string, error) {

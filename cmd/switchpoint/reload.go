@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"switchpoint/configs"
+	"switchpoint/gtm/place"
 )
 
 // reloadOn reloads whenever a signal comes.
@@ -47,6 +48,11 @@ func (a *app) reload() error {
 			return err
 		}
 	}
+	if a.gtm != nil {
+		if err := a.gtm.SetNodes(cfg.GTM.Nodes); err != nil {
+			return err
+		}
+	}
 	if err := a.health.configure(cfg.HealthConfig()); err != nil {
 		return err
 	}
@@ -80,6 +86,7 @@ func needRestart(old, now *configs.Config) []string {
 	differ("[broker]", old.Broker, now.Broker)
 	differ("[peer] listen", peerListen(old), peerListen(now))
 	differ("[gtm] listen", gtmListen(old), gtmListen(now))
+	differ("[gtm.sites]", gtmSites(old), gtmSites(now))
 	differ("[[lb.listener]] addresses", lbListen(old), lbListen(now))
 	return out
 }
@@ -98,6 +105,16 @@ func gtmListen(c *configs.Config) []string {
 		return nil
 	}
 	return sorted(append([]string{}, c.GTM.Listen...))
+}
+
+// gtmSites leaves the map out, which is a part of the table.
+func gtmSites(c *configs.Config) *place.Sites {
+	if c.GTM == nil {
+		return nil
+	}
+	s := c.GTM.Sites
+	s.Map = nil
+	return &s
 }
 
 func lbListen(c *configs.Config) []string {

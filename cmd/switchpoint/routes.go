@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 
@@ -14,7 +15,7 @@ import (
 // The admin operations of one node (SE1: socket or token, see admin). Every path is below
 // /admin/v1/.
 func (a *app) routes() map[string]admin.Operation {
-	return map[string]admin.Operation{
+	all := map[string]admin.Operation{
 		"GET status":          a.showStatus,
 		"GET health":          a.showHealth,
 		"GET health/show":     a.showCheck,
@@ -28,6 +29,8 @@ func (a *app) routes() map[string]admin.Operation {
 		"POST setup":          a.applySetup,
 		"POST reload":         a.reloadNow,
 	}
+	maps.Copy(all, a.gtmRoutes())
+	return all
 }
 
 // nodeStatus is what `GET status` answers.
@@ -39,6 +42,8 @@ type nodeStatus struct {
 	Config     string   `json:"config"`
 	Loaded     string   `json:"loaded"`
 	Serving    bool     `json:"serving"`
+	// Conflicts are desktops that a broker of another cluster has too (TP3).
+	Conflicts []string `json:"conflicts,omitempty"`
 }
 
 func (a *app) showStatus(context.Context, admin.Request) (any, error) {
@@ -46,6 +51,7 @@ func (a *app) showStatus(context.Context, admin.Request) (any, error) {
 	return nodeStatus{
 		Node: l.cfg.Node.Name, Datacenter: l.cfg.Node.Datacenter, Version: buildVersion(), Roles: a.roles(),
 		Config: l.cfg.File, Loaded: l.at.UTC().Format("2006-01-02T15:04:05Z"), Serving: a.serving.Load(),
+		Conflicts: conflictLines(a.rivals),
 	}, nil
 }
 
@@ -55,15 +61,18 @@ type explanation struct {
 }
 
 func (a *app) explainDNS(_ context.Context, r admin.Request) (any, error) {
-	l := a.config.Load()
-	if l.gtm == nil {
+	if a.gtm == nil {
 		return nil, notHere("gtm")
 	}
-	q, err := dnsQuestion(r.Query.Get("client"), r.Query.Get("name"), r.Query.Get("type"))
+	q, what, err := dnsQuestion(r.Query)
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	return resolve(l.gtm, a.health.engine.Snapshot(), q), nil
+	answer, err := a.gtm.Explain(q, what)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	return explanation{explained(q, what, answer)}, nil
 }
 
 func (a *app) explainLB(_ context.Context, r admin.Request) (any, error) {

@@ -1,0 +1,33 @@
+package gtm
+
+import "switchpoint/directory/sites"
+
+// SetSites makes the newest sites and subnets of the directory part of where clients are, for the
+// present table and all later ones; nil: there are none.
+func (s *Server) SetSites(set *sites.Set) {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	s.sites = set
+	if t := s.table(); t != nil {
+		s.setTable(t.WithSites(set))
+	}
+}
+
+// SetTable makes t the configuration of every query from now on, with the newest sites. What the
+// director remembers goes on for the names that are still there.
+func (s *Server) SetTable(t *Table) {
+	s.placing.Lock()
+	defer s.placing.Unlock()
+	if s.sites != nil {
+		t = t.WithSites(s.sites)
+	}
+	s.setTable(t)
+}
+
+// WithSites gives the same table with these sites and subnets; nil: none. A large one takes a
+// moment, so this is not for the time that the director's lock is held.
+func (t *Table) WithSites(set *sites.Set) *Table {
+	c := *t
+	c.places = t.places.WithSites(set)
+	return &c
+}
