@@ -459,6 +459,30 @@ func (s *sites) command(node string, args ...string) string {
 	return out
 }
 
+// begin runs a command at the same time as others. The function that it returns waits for its end,
+// wants success, and gives what it printed.
+func (s *sites) begin(node string, args ...string) func() string {
+	s.t.Helper()
+	type result struct {
+		code        int
+		out, errOut string
+	}
+	t, done := s.t, make(chan result, 1)
+	go func() {
+		var r result
+		r.code, r.out, r.errOut = cli(t, append(slices.Clone(args), "--node", s.state(node))...)
+		done <- r
+	}()
+	return func() string {
+		t.Helper()
+		r := <-done
+		if r.code != 0 {
+			t.Fatalf("switchpoint %q at %s: exit %d\n%s%s", args, node, r.code, r.out, r.errOut)
+		}
+		return r.out
+	}
+}
+
 func (s *sites) try(node string, args ...string) (code int, out, errOut string) {
 	s.t.Helper()
 	return cli(s.t, append(slices.Clone(args), "--node", s.state(node))...)

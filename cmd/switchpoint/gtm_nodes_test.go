@@ -184,11 +184,11 @@ func operatorsParted(s *sites) {
 	majority := []string{"de-gtm", "us-gtm"}
 	s.part(alone, majority)
 
-	out := s.command("de-gtm", "gtm", "force", "*/us", "down", "--reason", "drill", "--owner", "dora")
-	s.warned(out, 1, "+ us-gtm", "- uk-gtm")
+	// Each waits for a while for those that it cannot reach.
+	mode := s.begin(alone, "gtm", "mode", "dr", "--reason", "the line to the others is dead", "--owner", "ugo")
+	s.warned(s.command("de-gtm", "gtm", "force", "*/us", "down", "--reason", "drill", "--owner", "dora"), 1, "+ us-gtm", "- uk-gtm")
+	s.warned(mode(), 2, "- de-gtm", "- us-gtm")
 	s.allAnswer(patience, majority, "cb.company.com", "us", "uk1")
-	out = s.command(alone, "gtm", "mode", "dr", "--reason", "the line to the others is dead", "--owner", "ugo")
-	s.warned(out, 2, "- de-gtm", "- us-gtm")
 	s.allAnswer(patience, []string{alone}, "cb.company.com", "us", "us1 us2")
 	s.allAnswer(patience, []string{alone}, "bank.company.com", "us", "dr1")
 	s.allAnswer(patience, majority, "bank.company.com", "us", "de1")
@@ -202,7 +202,7 @@ func operatorsParted(s *sites) {
 	s.allAnswer(patience, sitesNodes, "cb.company.com", "us", "us1 us2")
 	s.mourned("override */us down by dora", "(drill)", majority...)
 
-	out = s.command(alone, "gtm", "mode", "primary", "--reason", "the line is back", "--owner", "ugo")
+	out := s.command(alone, "gtm", "mode", "primary", "--reason", "the line is back", "--owner", "ugo")
 	if strings.Contains(out, "WARNING") {
 		s.t.Errorf("a warning with everybody in touch:\n%s", out)
 	}
@@ -214,11 +214,12 @@ func laterVersionWins(s *sites) {
 	const alone = "us-gtm"
 	majority := []string{"de-gtm", "uk-gtm"}
 	s.part(alone, majority)
-	s.warned(s.command(alone, "gtm", "force", "cb.company.com/uk", "down", "--reason", "lost word", "--owner", "ulla"), 2, "- de-gtm", "- uk-gtm")
+	force := s.begin(alone, "gtm", "force", "cb.company.com/uk", "down", "--reason", "lost word", "--owner", "ulla")
 	for _, datacenter := range []string{"us", "de"} {
 		out := s.command("de-gtm", "gtm", "force", "cb.company.com/"+datacenter, "maintenance", "--reason", "new racks", "--owner", "dora")
 		s.warned(out, 1, "+ uk-gtm", "- us-gtm")
 	}
+	s.warned(force(), 2, "- de-gtm", "- uk-gtm")
 	s.net.Heal()
 	s.inTouch()
 	for _, node := range sitesNodes {

@@ -239,7 +239,7 @@ func applies(t *testing.T, s *stage) {
 // secondProcess: the same configuration a second time says what is in use, and breaks nothing.
 func secondProcess(t *testing.T, s *stage) {
 	for _, c := range []struct{ name, want string }{
-		{"uk-gtm", s.address("127.0.2.53", portDNS)},
+		{"uk-gtm", s.address("127.0.2.53", portPeer)},
 		{"uk-lb", s.address("127.0.2.80", portLB)},
 	} {
 		self, err := os.Executable()
@@ -267,7 +267,7 @@ func reloads(t *testing.T, s *stage) {
 		}
 	}
 	node := s.path("state", "uk-gtm")
-	write(strings.ReplaceAll(string(text), `ttl = "5s"`, `ttl = "7s"`))
+	write(strings.ReplaceAll(string(text), `ttl = "5s"`, `ttl = "4s"`))
 	if code, out, errOut := cli(t, "reload", "--node", node); code != 0 {
 		t.Fatalf("exit %d\n%s%s", code, out, errOut)
 	}
@@ -277,7 +277,7 @@ func reloads(t *testing.T, s *stage) {
 		seconds, _, _ := strings.Cut(after, " ")
 		return seconds
 	}
-	if got := ttl(); got != "7" {
+	if got := ttl(); got != "4" {
 		t.Errorf("after the reload the TTL is %s", got)
 	}
 	write(strings.ReplaceAll(string(text), `ttl = "5s"`, `ttl = "5"`))
@@ -288,7 +288,7 @@ func reloads(t *testing.T, s *stage) {
 	if code, _, errOut := cli(t, "reload", "--node", node); code != 1 || !strings.Contains(errOut, "[gtm] listen") {
 		t.Errorf("another address: exit %d, %q", code, errOut)
 	}
-	if got := ttl(); got != "7" {
+	if got := ttl(); got != "4" {
 		t.Errorf("after failed reloads the TTL is %s", got)
 	}
 	write(string(text))
