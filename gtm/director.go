@@ -67,8 +67,18 @@ func (s *Server) redirect(t *Table) {
 	view := steer.Direct(t.steering, before, s.circumstances())
 	s.standing.Store(&standing{t, view})
 	s.memory.changed()
-	for _, e := range view.Events() {
+	s.tellAll(view.Events())
+}
+
+// maxTold is how many lines one view may write to the log: a datacenter may serve thousands of names.
+const maxTold = 100
+
+func (s *Server) tellAll(events []steer.Event) {
+	for _, e := range events[:min(len(events), maxTold)] {
 		s.tell(e)
+	}
+	if more := len(events) - maxTold; more > 0 {
+		s.log.Warn("more names and datacenters changed than are logged one by one", "more", more)
 	}
 }
 

@@ -23,6 +23,12 @@
 //     master files (masterrecord.go, masterhead.go, rdata.go), overlay.go, host.go, records.go,
 //     answer.go, resolve.go, explain.go, message.go, querylog.go and what asks other servers
 //     (delegation*.go, reverse.go) know them.
+//   - The scope of an answer (RFC 7871) is that of the longest decision in it; any two clients
+//     inside it get the same candidates. Zone data and negative answers have scope 0. A client
+//     subnet that is not to be used is not answered at all (ecs.go).
+//   - The name of a client's computer (domains.go) is only looked up in memory while a query is
+//     answered. Name servers are asked by workers, and what they say is compared with the
+//     configured suffixes and used for nothing else.
 //   - A zone file is read in bounded time and memory: its text, its records, $GENERATE and
 //     $INCLUDE all have limits, and $INCLUDE stays in the folder of the file.
 //   - A Table never changes. SetTable swaps it whole; a configuration that does not compile is

@@ -9,6 +9,7 @@ func (s *Server) SetSites(set *sites.Set) {
 	defer s.placing.Unlock()
 	s.sites = set
 	if t := s.table(); t != nil {
+		s.checkSites(t)
 		s.setTable(t.WithSites(set))
 	}
 }
@@ -19,9 +20,18 @@ func (s *Server) SetTable(t *Table) {
 	s.placing.Lock()
 	defer s.placing.Unlock()
 	if s.sites != nil {
+		s.checkSites(t)
 		t = t.WithSites(s.sites)
 	}
 	s.setTable(t)
+}
+
+// checkSites says which names of the configuration the directory does not know: a slip of the pen
+// there looks like a site without a datacenter.
+func (s *Server) checkSites(t *Table) {
+	for _, name := range t.places.MissingSites(s.sites) {
+		s.log.Warn("[[gtm.sites.map]] names a site that the directory does not have", "site", name)
+	}
 }
 
 // WithSites gives the same table with these sites and subnets; nil: none. A large one takes a

@@ -171,9 +171,9 @@ func (w *wireStatus) validate() error {
 	figure := func(n, least int64) bool { return n >= least && n <= maxFigure }
 	switch {
 	case w.Address == "" || len(w.Address) > maxAddress:
-		return errors.New("it has no address")
+		return fmt.Errorf("its address is missing or longer than %d bytes", maxAddress)
 	case w.Monitor == "" || len(w.Monitor) > maxMonitor:
-		return errors.New("it has no monitor")
+		return fmt.Errorf("its monitor is missing or longer than %d bytes", maxMonitor)
 	case len(w.Reason) > maxReason:
 		return fmt.Errorf("a reason of %d bytes is too long", len(w.Reason))
 	case w.Age < 0 || w.Age > maxAge.Milliseconds():

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/gaissmai/bart"
 
@@ -76,7 +77,7 @@ func (b *builder) place(in info) int32 {
 
 // named is the place of a list of datacenters that a rule of some kind has.
 func (b *builder) named(source string, datacenters []string) int32 {
-	key := source + "\x00" + fmt.Sprintf("%q", datacenters)
+	key := source + "\x00" + strings.Join(datacenters, "\x00")
 	i, ok := b.lists[key]
 	if !ok {
 		i = b.place(info{order: b.table.cfg.order(datacenters), source: source})

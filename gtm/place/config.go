@@ -84,5 +84,5 @@ type Reverse struct {
 // ECS is [gtm.ecs]: the client subnet that resolvers send (RFC 7871).
 type ECS struct {
 	Off     bool     `toml:"off"`
-	Trusted []string `toml:"trusted"` // prefixes of resolvers whose word counts; default: all
+	Trusted []string `toml:"trusted"` // addresses and prefixes of resolvers whose word counts; default: all; an empty list: none
 }

@@ -128,8 +128,28 @@ func TestSitesChange(t *testing.T) {
 		f("moved", moved, "81.7.7.7", "de us uk jp", "mmdb: continent EU, country DE")
 		f("gone", moved.WithSites(nil), "10.1.3.1", "de uk us jp", "[[gtm.topology]]")
 	}
+	set := siteSet(t, []string{"10.1.3.0/24 PRAGUE"}, nil)
+	if got := none.MissingSites(set); !slices.Equal(got, []string{"UK"}) || none.MissingSites(nil) != nil {
+		t.Errorf("sites that the directory lacks: %q", got)
+	}
 	if len(moved.places) >= len(prague.places)+2 {
 		t.Errorf("%d places after a change, %d before: those of the old sites stay", len(moved.places), len(prague.places))
+	}
+}
+
+// TestFindAllocatesNothing: a query never does (GT9).
+func TestFindAllocatesNothing(t *testing.T) {
+	table := compiled(t, testConfig(t))
+	for what, c := range map[string]Client{
+		"address":  {Address: netip.MustParseAddr("81.1.1.1")},
+		"resolver": {Address: netip.MustParseAddr("10.1.0.53")},
+		"subnet":   {Address: netip.MustParseAddr("10.1.0.53"), Subnet: netip.MustParsePrefix("2001:db8::/56")},
+		"domain":   {Address: netip.MustParseAddr("10.1.2.3"), Domain: "pc7.us.company.com"},
+		"nobody":   {Address: netip.MustParseAddr("192.0.2.1"), Domain: "pc7.example.com"},
+	} {
+		if n := testing.AllocsPerRun(100, func() { table.Find(c) }); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
 	}
 }
 

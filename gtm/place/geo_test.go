@@ -78,7 +78,7 @@ func TestGeoRefuses(t *testing.T) {
 	f("no countries", database(t, mmdbwriter.Options{}, geoLine{"81.0.0.0/8", "", "", 1}), 1000, geoRules, "no countries")
 	f("no continents", database(t, mmdbwriter.Options{}, geoLine{"81.0.0.0/8", "", "DE", 1}), 1000, []GeoRule{{}, {Continent: "EU"}}, "no continents, which geo.rule[1]")
 	f("a long code", database(t, mmdbwriter.Options{}, geoLine{"81.0.0.0/8", "", "Germany", 1}), 1000, geoRules, "no code of two letters")
-	for cut := range len(good) { // every part of a file that was not written to its end
+	for cut := range good { // every part of a file that was not written to its end
 		if _, err := parseGeo(good[:cut], geoRules, 1000); err == nil {
 			t.Errorf("the first %d octets are a database", cut)
 		}

@@ -57,6 +57,20 @@ func (c Config) owners(set *sites.Set) map[string]int {
 	return out
 }
 
+// MissingSites are the sites of [[gtm.sites.map]] that the directory does not have.
+func (t *Table) MissingSites(set *sites.Set) []string {
+	var out []string
+	if set == nil {
+		return nil
+	}
+	for _, m := range t.cfg.Sites.Map {
+		if _, ok := set.Site(m.Site); !ok {
+			out = append(out, m.Site)
+		}
+	}
+	return out
+}
+
 // siteInfo is the place of a site: the datacenters that can be reached, the cheapest first.
 func (c Config) siteInfo(site string, routes *sites.Routes) info {
 	in := info{source: "AD site " + site}

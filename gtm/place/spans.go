@@ -202,7 +202,8 @@ func join(a, b spans, f func(a, b int32) int32) spans {
 // sweep makes the spans of nested prefixes: at each address the index of the longest one, or
 // none. The entries are of one family, sorted by netip.Prefix.Compare and each prefix there once.
 func sweep(family int, entries []entry) spans {
-	var s spans
+	most := 2*len(entries) + 1 // each begins a span and ends one
+	s := spans{starts: make([]key, 0, most), values: make([]int32, 0, most)}
 	var open []int32 // prefixes around the present address, the longest last
 	var ends []key   // their last addresses
 	s.add(key{}, none)

@@ -12,12 +12,12 @@ const demotionWindow = time.Minute
 // last minute and are not back: then it keeps what it served last until a slot is free. That way a
 // prober that has gone wrong does not take everything out at once.
 //
-//	pool that turns ill                           other pools that can serve    slots used           result
-//	took no part                                  any                           any                  goes; uses no slot, no hold
-//	took part                                     none: the name is down        any                  goes; uses no slot
-//	took part                                     some                          < max_demotions      goes; uses a slot
-//	took part, some of it was not taken by people some                          >= max_demotions     kept
-//	took part, people took all that it served     some                          >= max_demotions     goes; uses no slot
+//	pool that turns ill                    others that can serve    slots used           result
+//	took no part                           any                      any                  goes; no slot, no hold
+//	took part                              none: the name is down   any                  goes; no slot
+//	took part                              some                     < max_demotions      goes; uses a slot
+//	took part                              some                     >= max_demotions     kept
+//	took part, people took all it served   some                     any                  goes; no slot
 //
 // The longest ill gets the first slot. A slot is free again after a minute, or when its pool is back.
 func (m *making) demote() {

@@ -8,7 +8,28 @@
 //
 // Direct (direct.go) is the director: for each pool of each name it says who serves and whether
 // the pool takes part in the choice. It is pure: what it must remember (since when a pool is
-// back, what served last, how much is moved elsewhere) stands in the View before.
+// back, what served last, how much is moved elsewhere) stands in the View before, and Memory takes
+// it over a restart (past.go, memory.go). Its steps, each in a file with its truth table:
+//
+//	safety.go, direct_words.go    operators' overrides, as far as the safety rules let them through
+//	direct_health.go              what the members' states make of a pool
+//	direct_limit.go               demotion limit, hold and failback delay
+//	direct_rule.go                the verdict on each pool
+//	direct_resort.go              last resorts, all-down policies
+//	shed.go                       overload shifting
+//	ttl.go                        how long the answer may be kept
+//
+// The way of a pool, which an operator's word or the mode of operation can take out at any point:
+//
+//	     ill, and took part             well         failback delay over, not held
+//	in --------------------> gone ---------------> waiting ---------------> in
+//	 |  demotion limit                 ^     ill     |
+//	 +---------------> kept            +-------------+
+//	      reached        |  slot free: gone;  well: in
+//
+// A pool that waits, is held, or is below its threshold comes in as a last resort when nothing else is
+// in: while a member is up in any datacenter that people have not taken out, somebody is answered.
+// Check (gate.go) is asked before what operators say is accepted.
 //
 // Decide (decide.go) takes two steps, each with one file for each of its policies, which has the
 // policy's truth table:

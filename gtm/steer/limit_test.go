@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestDemotionLimit: a second pool that turns ill within a minute keeps what it served last, until the slot is free
-// again; the view is due then.
+// TestDemotionLimit: a second pool that turns ill within a minute keeps what it served last, until
+// the slot is free again; the view is due then.
 func TestDemotionLimit(t *testing.T) {
 	p := newPlay(t, cb(pools(2, 2, 1)))
 	p.set(down, "uk2").direct()

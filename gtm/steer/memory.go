@@ -69,6 +69,7 @@ func (p *poolPast) remembered(of *pool) RememberedPool {
 	for _, m := range p.good {
 		r.Good = append(r.Good, of.members[m].id)
 	}
+	slices.Sort(r.Good) // their order follows the load, and is nothing to keep
 	return r
 }
 

@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"switchpoint/healthcheck"
-	requirement "switchpoint/internal/covers"
 )
 
 // TestNoSequenceBreaksASafetyRule plays random flips, overrides, mode switches, reloads, restarts and
@@ -18,13 +17,12 @@ import (
 //	(a) while a member is up in any datacenter that neither operators nor the mode have taken out,
 //	    somebody is answered, and by no all-down policy
 //	(b) operators' words never leave fewer than min_datacenters in
-//	(c) at most max_demotions datacenters go out within a minute because of their health; those that are back, and
-//	    those that went when everything was down, do not count
+//	(c) at most max_demotions datacenters go out within a minute because of their health; those
+//	    that are back, and those that went when everything was down, do not count
 //	(d) nobody is answered who is known to be down while somebody is up; but for a pool that the
 //	    demotion limit keeps
 //	(e) a view made from the memory on disk decides as the one that goes on
 func TestNoSequenceBreaksASafetyRule(t *testing.T) {
-	requirement.Req(t, "GT5")
 	rapid.Check(t, func(rt *rapid.T) {
 		g := newChaos(t, rt)
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
@@ -32,7 +30,6 @@ func TestNoSequenceBreaksASafetyRule(t *testing.T) {
 			g.check()
 		}
 	})
-	wholeGT5(t)
 }
 
 type chaos struct {

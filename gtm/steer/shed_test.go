@@ -97,7 +97,9 @@ func TestOverloadMovesAtMostAFifthPerMinute(t *testing.T) {
 			}
 			to := p.now.Add(time.Duration(rapid.IntRange(0, 40_000).Draw(rt, "ms")) * time.Millisecond)
 			if due := p.view.Due(); !due.IsZero() && due.Before(to) && rapid.Bool().Draw(rt, "in time") {
-				to = due
+				if to = due.Add(-time.Duration(rapid.IntRange(0, 1).Draw(rt, "just before"))); to.Before(p.now) {
+					to = p.now
+				}
 			}
 			p.now = to
 			s := sample{at: p.now}
