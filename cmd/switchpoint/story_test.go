@@ -34,7 +34,7 @@ func TestStoryWithEmbeddedDirectory(t *testing.T) {
 
 // TestStoryWithSlapd plays the same story over OpenLDAP, after a crowd of its users has signed in.
 func TestStoryWithSlapd(t *testing.T) {
-	covers.Req(t, "RD5")
+	covers.Req(t, "RD5", "TP1")
 	slapd := realserver.Slapd(t, realserver.SlapdOptions{Suffix: demodir.BaseDN, LDIF: storyLDIF()})
 	s := newStage(t, stageOptions{directoryURL: slapd.TLSURL, directoryCA: slapd.CAFile})
 	crowdSignsIn(t, s)
