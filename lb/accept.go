@@ -116,13 +116,14 @@ type clientConn struct {
 	peer   netip.Addr
 	state  atomic.Int32 // fasthttp.ConnState
 	linger bool         // read on before closing; used by the serving goroutine only
+	guard  guard        // of what the client sends; used by the serving goroutine only
 	// upstream is the connection that this client's request waits on, so that the end of a
 	// drain can break it off.
 	upstream atomic.Pointer[upConn]
 }
 
 func newClientConn(raw net.Conn) *clientConn {
-	c := &clientConn{Conn: raw, raw: raw}
+	c := &clientConn{Conn: raw, raw: raw, guard: guard{limit: headLimit}}
 	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
 		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
 	}
@@ -137,6 +138,22 @@ func connState(nc net.Conn, s fasthttp.ConnState) {
 
 func (c *clientConn) idle() bool  { return fasthttp.ConnState(c.state.Load()) == fasthttp.StateIdle }
 func (c *clientConn) fresh() bool { return fasthttp.ConnState(c.state.Load()) == fasthttp.StateNew }
+
+// Read gives what the guard lets through. After a refusal it gives that, and reads no more.
+func (c *clientConn) Read(p []byte) (int, error) {
+	for c.guard.bad == nil {
+		n, err := c.Conn.Read(p)
+		if n = c.guard.admit(p[:n]); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	if c.guard.tell && len(p) > 0 {
+		c.guard.tell = false
+		p[0] = '?'
+		return 1, nil
+	}
+	return 0, c.guard.bad
+}
 
 // Close closes the connection, after a refusal only when the client had a chance to read it.
 func (c *clientConn) Close() error {
@@ -199,6 +216,14 @@ func expect(ctx *fasthttp.RequestCtx) int {
 	return fasthttp.StatusContinue
 }
 
+// forgetOldExpect makes the server ignore an expectation in HTTP/1.0 (RFC 9110 10.1.1).
+func forgetOldExpect(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if !h.IsHTTP11() {
+		h.Del(fasthttp.HeaderExpect)
+	}
+	return fasthttp.RequestConfig{}
+}
+
 // parseError answers what the server could not read as a request.
 func (p *Proxy) parseError(n int, ctx *fasthttp.RequestCtx, err error) {
 	status, text := fasthttp.StatusBadRequest, "malformed request"
@@ -213,6 +238,9 @@ func (p *Proxy) parseError(n int, ctx *fasthttp.RequestCtx, err error) {
 	}
 	if c, ok := ctx.Conn().(*clientConn); ok {
 		c.linger = status != fasthttp.StatusRequestTimeout
+		if bad := c.guard.bad; bad != nil {
+			status, text = bad.status, bad.text
+		}
 	}
 	refuse(ctx, status, text)
 	if live := p.live.Load(); live != nil {

@@ -1,11 +1,8 @@
 package lb
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"io"
-	"net/http/httputil"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,15 +15,6 @@ const (
 	// maxOldBody bounds an answer without a length to an HTTP/1.0 client, which has to be read
 	// to its end because such a client knows no chunks.
 	maxOldBody = 8 << 20
-	// maxTrailer bounds the trailer section of an answer, which is dropped.
-	maxTrailer = 64
-)
-
-var (
-	errSwitch  = errors.New("the member changed protocols without being asked")
-	errInterim = errors.New("too many interim answers")
-	errStatus  = errors.New("status code out of range")
-	errTrailer = errors.New("malformed trailer section")
 )
 
 // readHead reads the final head of an answer into ctx.Response and takes out what concerns the
@@ -35,34 +23,28 @@ func (ex *exchange) readHead(ctx *fasthttp.RequestCtx, c *upConn) error {
 	h := &ctx.Response.Header
 	h.DisableNormalizing() // names reach the client as the member wrote them
 	for n := 0; ; n++ {
-		if err := checkHead(c.br); err != nil {
+		ex.answer = answerHead{}
+		if err := checkHead(c.br, &ex.answer); err != nil {
 			return err
 		}
 		if err := h.Read(c.br); err != nil {
 			return err
 		}
-		code := h.StatusCode()
-		if code == 101 {
-			return errSwitch
+		if ex.answer.status == 101 {
+			return errInterim101
 		}
-		if code < 100 {
-			return errStatus
-		}
-		if code >= 200 {
+		if ex.answer.status >= 200 {
 			break
 		}
 		if n == maxInterim {
-			return errInterim
+			return errManyAnswer
 		}
 	}
-	ex.upClose = ex.upClose || h.ConnectionClose()
+	ex.upClose = ex.upClose || ex.answer.close
 	ex.stripHopByHop(h)
 	h.ResetConnectionClose()
 	if string(h.Protocol()) != "HTTP/1.1" {
 		h.SetProtocol([]byte("HTTP/1.1"))
-	}
-	if bytes.ContainsFunc(h.StatusMessage(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		h.SetStatusMessage(nil)
 	}
 	return nil
 }
@@ -134,13 +116,15 @@ func framesBody(name []byte) bool {
 func (ex *exchange) readBody(ctx *fasthttp.RequestCtx, c *upConn) outcome {
 	resp := &ctx.Response
 	length := resp.Header.ContentLength()
-	code := resp.StatusCode()
-	if ctx.IsHead() || code == fasthttp.StatusNoContent || code == fasthttp.StatusNotModified {
+	if ex.answer.bodiless(ctx.IsHead()) {
 		resp.Header.Del(fasthttp.HeaderTransferEncoding)
 		ex.whole = true
 		// A 204 has no body (RFC 9110 15.3.5). Should one that announces it bring it all the same,
 		// it must not be read as the next answer.
-		ex.upClose = ex.upClose || code == fasthttp.StatusNoContent && length != 0 && length != -2
+		if ex.answer.status == fasthttp.StatusNoContent && ex.answer.framing != frameClose {
+			ex.upClose = ex.upClose || ex.answer.framing == frameChunked || ex.answer.length > 0
+			resp.Header.Del(fasthttp.HeaderContentLength)
+		}
 		return answered
 	}
 	switch {
@@ -154,7 +138,8 @@ func (ex *exchange) readBody(ctx *fasthttp.RequestCtx, c *upConn) outcome {
 	case length >= 0:
 		s.r = io.LimitReader(c.br, int64(length))
 	case length == -1:
-		s.r, s.chunked = httputil.NewChunkedReader(c.br), true
+		s.chunks.br = c.br
+		s.r, s.chunked = &s.chunks, true
 	default:
 		s.r, s.toClose, ex.upClose = c.br, true, true
 	}
@@ -190,7 +175,7 @@ func (ex *exchange) readOld(ctx *fasthttp.RequestCtx, c *upConn, length int) out
 	}
 	var r io.Reader = c.br
 	if length == -1 {
-		r = httputil.NewChunkedReader(c.br)
+		r = &chunkReader{br: c.br}
 	} else {
 		ex.upClose = true
 	}
@@ -200,29 +185,12 @@ func (ex *exchange) readOld(ctx *fasthttp.RequestCtx, c *upConn, length int) out
 		refuse(ctx, fasthttp.StatusBadGateway, "the answer is too long for HTTP/1.0, use HTTP/1.1")
 		return answered
 	}
-	if err == nil && length == -1 {
-		err = skipTrailer(c.br)
-	}
 	if err != nil {
 		return malformed
 	}
 	ctx.Response.SetBodyRaw(body)
 	ex.whole = true
 	return answered
-}
-
-// skipTrailer reads to the empty line after the last chunk.
-func skipTrailer(br *bufio.Reader) error {
-	for range maxTrailer {
-		line, err := br.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
-			return nil
-		}
-	}
-	return errTrailer
 }
 
 // bodyStream carries a long answer to the client as it arrives. The listener's server reads and
@@ -234,6 +202,7 @@ type bodyStream struct {
 	left    int64 // of a known length
 	ended   bool  // the end was reported
 	chunked bool
+	chunks  chunkReader
 	toClose bool // the end of the connection is the end of the body
 }
 
@@ -260,9 +229,7 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	}
 	s.ended = true
 	switch {
-	case s.chunked:
-		s.ex.whole = skipTrailer(s.c.br) == nil
-	case s.toClose:
+	case s.chunked, s.toClose:
 		s.ex.whole = true
 	default:
 		s.ex.whole = s.left == 0

@@ -3,38 +3,18 @@ package lb
 import (
 	"bufio"
 	"bytes"
-	"errors"
+	"io"
 )
 
-var errStatusLine = errors.New("malformed status line")
-
-// checkHead looks at the head of an answer before the parser does, as strictly as at that of a
-// request: what could end an answer elsewhere for the client than for us is refused (LB6, RFC
-// 9112 6.1 and 6.3). It waits for the whole head and consumes nothing.
-func checkHead(br *bufio.Reader) error {
+// checkHead looks at the head of an answer before the parser does. It waits for the whole head
+// and consumes nothing.
+func checkHead(br *bufio.Reader, a *answerHead) error {
 	raw, err := peekHead(br)
 	if err != nil {
 		return err
 	}
-	line, fields, _ := bytes.Cut(raw, []byte("\r\n"))
-	if !bytes.HasPrefix(line, []byte("HTTP/1.")) || bytes.IndexByte(line, '\n') >= 0 {
-		return errStatusLine
-	}
-	lengths, codings := 0, 0
-	if bad := eachField(fields, func(f field) *refusal {
-		switch {
-		case is(f.name, "content-length"):
-			lengths++
-		case is(f.name, "transfer-encoding"):
-			codings++
-		}
-		return nil
-	}); bad != nil {
+	if bad := checkAnswerHead(raw, a); bad != nil {
 		return bad
-	}
-	old := bytes.HasPrefix(line, []byte("HTTP/1.0"))
-	if lengths+codings > 1 || old && codings > 0 {
-		return errFraming
 	}
 	return nil
 }
@@ -54,4 +34,38 @@ func peekHead(br *bufio.Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// chunkReader gives the data of a chunked body and io.EOF after its last trailer line, where br
+// then stands. A body that ends early is io.ErrUnexpectedEOF, a malformed one a *refusal.
+type chunkReader struct {
+	br *bufio.Reader
+	chunks
+}
+
+func (r *chunkReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for !r.ended() {
+		b, err := r.br.Peek(max(1, min(len(p), r.br.Buffered())))
+		if len(b) == 0 {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		data, used, bad := r.next(b)
+		if bad != nil {
+			return 0, bad
+		}
+		n := copy(p, data)
+		if _, err := r.br.Discard(used); err != nil {
+			return n, err
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, io.EOF
 }

@@ -4,7 +4,8 @@
 // # A request
 //
 //	accept -> TLS -> is_alive probe? answered here (AL4, LB11)
-//	       -> strict check of the head -> persistence -> Pick -> upstream -> answer -> averages
+//	       -> guard: strict check of head and chunks -> persistence -> Pick -> upstream
+//	       -> strict check of the answer -> averages
 //
 // Pick is pure: (states, in-flight, averages, persisted member, draw) -> member and reason.
 // Explain runs the same function without side effects. Health is read from one snapshot per
@@ -25,6 +26,12 @@
 //   - A request is sent a second time only where the first attempt cannot have been processed:
 //     nothing was sent, or a kept-alive connection broke before any byte of the answer and the
 //     method is safe or the request carries an Idempotency-Key (LG4).
+//   - No byte of a request reaches a parser before the guard has judged it by the strict check:
+//     one meaning, or a refusal and the end of the connection. Answers are judged by the same rules.
+//     testdata/strict is the table of what is refused and why, deviations.txt there what differs
+//     from the RFCs.
+//   - A connection to a member that has something to read before it is used again is not used
+//     again: nobody asked for what it says.
 //   - What is forwarded is written anew from fields that passed the strict check: one framing
 //     (Content-Length), no hop-by-hop fields, no field that a client may use to claim another
 //     source than its own unless it is a trusted proxy.

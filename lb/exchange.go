@@ -64,14 +64,14 @@ func (ex *exchange) attempt(ctx *fasthttp.RequestCtx, u *upstream, fresh bool) o
 	return o
 }
 
-// connection takes an idle connection. A request that must not be repeated gets one only after
-// a look at it, because a restarted member has closed them all.
+// connection takes an idle connection after a look at it: a restarted member has closed them all,
+// and one that has something to read has said what nobody asked for.
 func (ex *exchange) connection(u *upstream, fresh bool) *upConn {
 	if fresh {
 		return nil
 	}
 	c := u.take()
-	if c != nil && !ex.harmless && !c.quiet() {
+	if c != nil && !c.quiet() {
 		_ = c.Close()
 		u.dropIdle()
 		return nil

@@ -105,35 +105,3 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
-
-// FuzzHead checks the pure part much faster: whatever passes the check is written as one head
-// that the check accepts again.
-func FuzzHead(f *testing.F) {
-	f.Add("GET", "/", []byte("Host: a\r\nX: 1\r\n\r\n"), true)
-	f.Add("POST", "http://b/?x", []byte("Host: a\r\nConnection: X, close\r\nX: 1\r\nContent-Length: 2\r\n\r\n"), true)
-	f.Add("OPTIONS", "*", []byte("\r\n"), false)
-	f.Add("GET", "/", []byte("Host: a\n\r\n"), true)
-	f.Fuzz(func(t *testing.T, method, target string, raw []byte, http11 bool) {
-		if len(raw) > headLimit || !isToken([]byte(method)) {
-			return
-		}
-		in := headIn{method: []byte(method), target: []byte(target), raw: raw, http11: http11, peer: loopback, fallbackHost: "m:1"}
-		var h head
-		if in.check(&h) != nil {
-			return
-		}
-		out := h.appendRequest(nil, &in)
-		line, rest, ok := bytes.Cut(out, []byte("\r\n"))
-		if !ok || bytes.Count(line, []byte(" ")) != 2 || !bytes.HasSuffix(out, []byte("\r\n\r\n")) || bytes.Count(out, []byte("\r\n\r\n")) != 1 {
-			t.Fatalf("forwarded %q", out)
-		}
-		again := headIn{method: in.method, target: h.target, raw: rest, http11: true, peer: loopback}
-		var h2 head
-		if r := again.check(&h2); r != nil {
-			t.Fatalf("forwarded %q, which is refused: %v", out, r)
-		}
-		if h2.nOptions != 0 || !bytes.Equal(h2.target, h.target) {
-			t.Fatalf("forwarded %q", out)
-		}
-	})
-}

@@ -39,6 +39,7 @@ type exchange struct {
 	whole   bool // the answer was read to its end
 	// brokeOff: the member ended a streamed answer before its end.
 	brokeOff bool
+	answer   answerHead
 	// ownFault: the last attempt failed for want of something that this process lacks.
 	ownFault bool
 	ttfb     time.Duration
@@ -119,11 +120,11 @@ func (ex *exchange) serve(ctx *fasthttp.RequestCtx) {
 	ex.forward(ctx)
 }
 
-// check refuses what is malformed. The header lines are read from their raw bytes, so they must
-// be the ones that the server's own parser saw.
+// check refuses what is malformed. The guard has passed these bytes already; here they are judged
+// as the server's parser understood them, so that the two readings cannot part.
 func (ex *exchange) check(r *fasthttp.Request) *refusal {
-	if v := string(r.Header.Protocol()); v != "HTTP/1.1" && v != "HTTP/1.0" {
-		return errVersion
+	if _, bad := checkVersion(r.Header.Protocol()); bad != nil {
+		return bad
 	}
 	if len(ex.in.raw) == 0 {
 		for name := range r.Header.All() {

@@ -202,6 +202,7 @@ func (p *Proxy) newServer(n int) *fasthttp.Server {
 		Handler:                      func(ctx *fasthttp.RequestCtx) { p.handle(n, ctx) },
 		ErrorHandler:                 func(ctx *fasthttp.RequestCtx, err error) { p.parseError(n, ctx, err) },
 		ExpectHandler:                expect,
+		HeaderReceived:               forgetOldExpect,
 		ConnState:                    connState,
 		Logger:                       silent{},
 		ReadBufferSize:               headLimit,

@@ -2,5 +2,7 @@
 
 package lb
 
-// quiet cannot look here, so a request that may not be repeated gets a fresh connection.
+// quiet cannot look here, so every request gets a fresh connection.
 func (c *upConn) quiet() bool { return false }
+
+type pollFds struct{}

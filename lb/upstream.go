@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -40,6 +41,12 @@ type upConn struct {
 	fingerprint string
 	reused      bool
 	since       time.Time // idle since
+
+	// What quiet needs, kept so that it allocates once.
+	rawConn syscall.RawConn
+	look    func(fd uintptr) bool
+	nothing bool
+	asked   pollFds
 }
 
 // use makes spec the way to connect. Idle connections made in another way are closed.

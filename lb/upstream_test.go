@@ -91,7 +91,7 @@ func TestCheckHead(t *testing.T) {
 	}()
 	defer func() { _ = near.Close(); <-sent }()
 	br := bufio.NewReader(near)
-	if err := checkHead(br); err != nil {
+	if err := checkHead(br, &answerHead{}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := br.Peek(len(head) + 4); err != nil || string(got) != head+"body" {

@@ -1,5 +1,5 @@
 // Package realserver runs real servers for tests: OpenLDAP, PostgreSQL,
-// HAProxy, nginx and the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
+// HAProxy, nginx, Apache and the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
 // (dns.go holds what these have in common).
 //
 // StartNetwork (netns.go) makes several hosts with a network between them that can be cut, for what
