@@ -75,9 +75,14 @@ bench: ## all benchmarks, COUNT (7) runs of BENCHTIME (1s) each
 bench-health: build ## 100,000 health checks: CPU, lateness and memory of the prober
 	bin/switchpoint bench health
 
+.PHONY: bench-lb
+bench-lb: deps build ## the balancer beside HAProxy and nginx (15 minutes); table, bench-lb.json, bench-lb.svg
+	bin/switchpoint bench http --json bin/bench-lb.json --svg bin/bench-lb.svg
+
 .PHONY: bench-smoke
-bench-smoke: ## every benchmark once: does it still run?
+bench-smoke: deps build ## every benchmark once: does it still run?
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+	bin/switchpoint bench http --quick
 
 .PHONY: ci
 ci: ## what CI runs

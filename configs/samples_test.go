@@ -60,6 +60,7 @@ func withAllSettings(t *testing.T, name string) (path string, text string) {
 	writeFile(t, filepath.Join(dir, "secrets", "admin-token"), "token\n")
 	writeFile(t, filepath.Join(dir, "secrets", "postgres"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "dns-cookies"), "e5e973e5a6b2a43f48e7dc849e37bfcf\n")
+	writeFile(t, filepath.Join(dir, "secrets", "tickets"), "Vq3n0yR6rS1kq2bQm5c8t7w9z4x6v8b1\n")
 	writeGeo(t, filepath.Join(dir, "GeoLite2-Country.mmdb"))
 	b, err := os.ReadFile(name)
 	if err != nil {

@@ -35,6 +35,11 @@ func (c *Config) settle(dir string) {
 		c.GTM.CookieSecret = secretUnder(dir, c.GTM.CookieSecret)
 		c.GTM.Sites.BindPassword = secretUnder(dir, c.GTM.Sites.BindPassword)
 	}
+	if c.LB != nil {
+		for i := range c.LB.Listeners {
+			c.LB.Listeners[i].TicketSecret = secretUnder(dir, c.LB.Listeners[i].TicketSecret)
+		}
+	}
 	if c.Broker != nil {
 		setDefault(&c.Broker.Database.Path, filepath.Join(c.Node.StateDir, "broker.db"))
 	}
@@ -54,7 +59,11 @@ func (c *Config) paths() []*string {
 	}
 	if c.LB != nil {
 		for i := range c.LB.Listeners {
-			list = append(list, &c.LB.Listeners[i].Cert, &c.LB.Listeners[i].Key)
+			l := &c.LB.Listeners[i]
+			list = append(list, &l.Cert, &l.Key, &l.AccessLog)
+			for j := range l.Certificates {
+				list = append(list, &l.Certificates[j].Cert, &l.Certificates[j].Key)
+			}
 		}
 		for i := range c.LB.Pools {
 			list = append(list, &c.LB.Pools[i].CA)

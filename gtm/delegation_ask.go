@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -76,7 +77,8 @@ func (c *verification) addressesAt(ctx context.Context, server, host string, rec
 	return out
 }
 
-// ask puts one question to one server. A truncated answer is asked for again over TCP.
+// ask puts one question to one server. What gets no answer over UDP is asked once more, because a packet
+// may be lost; a truncated answer is asked for again over TCP.
 func (c *verification) ask(ctx context.Context, server, network, name string, typ uint16, recursive bool) (*dns.Msg, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -86,11 +88,20 @@ func (c *verification) ask(ctx context.Context, server, network, name string, ty
 	q.RecursionDesired = recursive
 	client := dns.Client{Net: network, Timeout: timeout}
 	m, _, err := client.ExchangeContext(ctx, q, server)
+	var timed net.Error
+	if network == "udp" && errors.As(err, &timed) && timed.Timeout() && ctx.Err() == nil {
+		m, _, err = client.ExchangeContext(ctx, q, server)
+	}
 	if err == nil && m.Truncated && network == "udp" {
 		client.Net = "tcp"
 		m, _, err = client.ExchangeContext(ctx, q, server)
 	}
 	return m, err
+}
+
+// noWay says whether a question could not even be sent: this host has no address or route of that kind.
+func noWay(err error) bool {
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
 // nsHosts are the name servers that records of a zone name, sorted.

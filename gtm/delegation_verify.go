@@ -55,6 +55,7 @@ func (v Verifier) Verify(ctx context.Context, d Delegation) []Finding {
 	for _, server := range parents {
 		c.parent(ctx, server)
 	}
+	c.someReached("the parent zone " + trim(c.d.Parent))
 	for _, ns := range d.NS {
 		c.nameServer(ctx, ns, parents)
 	}
@@ -68,6 +69,7 @@ type verification struct {
 	d        Delegation
 	glue     map[string][]netip.Addr // by host, as the parent says
 	answered []soaSeen
+	reached  bool // a server that was asked since someReached, or the network that it is in
 	findings []Finding
 }
 
@@ -83,6 +85,28 @@ func (c *verification) good(format string, args ...any) {
 
 func (c *verification) bad(cure, format string, args ...any) {
 	c.findings = append(c.findings, Finding{Mark: Bad, What: fmt.Sprintf(format, args...), Cure: cure})
+}
+
+// silent notes a server that did not answer. Where this host has no way to it, as to an IPv6 address
+// without IPv6, that says nothing of the delegation.
+func (c *verification) silent(err error, cure, what string) {
+	if !noWay(err) {
+		c.reached = true
+		c.bad(cure, "%s: %v", what, err)
+		return
+	}
+	c.findings = append(c.findings, Finding{
+		Mark: Odd, What: fmt.Sprintf("%s: this host has no way to it (%v)", what, err), Cure: "verify it from a host that has one",
+	})
+}
+
+// someReached complains when this host had a way to none of the servers that were asked: nothing was
+// verified then.
+func (c *verification) someReached(of string) {
+	if !c.reached {
+		c.bad("verify the delegation from a host that reaches them", "this host reaches no server of %s", of)
+	}
+	c.reached = false
 }
 
 // maxParents bounds how many servers of the parent zone are asked.
@@ -131,10 +155,11 @@ func (c *verification) findParents(ctx context.Context) []string {
 func (c *verification) parent(ctx context.Context, server string) {
 	m, err := c.ask(ctx, server, "udp", c.d.Zone, typeNS, false)
 	if err != nil {
-		c.bad("give --server the ip:port of a DNS server of the zone "+trim(c.d.Parent)+" that this host reaches",
-			"the parent's server %s does not answer: %v", server, err)
+		c.silent(err, "give --server the ip:port of a DNS server of the zone "+trim(c.d.Parent)+" that this host reaches",
+			fmt.Sprintf("the parent's server %s does not answer", server))
 		return
 	}
+	c.reached = true
 	zone, parent := trim(c.d.Zone), trim(c.d.Parent)
 	elsewhere := "name a DNS server of the zone " + parent + " with --server"
 	held := nsHosts(m.Ns, c.d.Zone)
@@ -236,6 +261,7 @@ func (c *verification) nameServer(ctx context.Context, ns NameServer, parents []
 	for _, a := range addrs {
 		c.address(ctx, trim(ns.Host)+" at "+c.at(a), c.at(a))
 	}
+	c.someReached("the zone at " + trim(ns.Host))
 }
 
 // address judges one address of a name server, over UDP and TCP.
@@ -246,10 +272,14 @@ func (c *verification) address(ctx context.Context, what, server string) {
 		m, err := c.ask(ctx, server, network, c.d.Zone, dns.TypeSOA, false)
 		if err != nil {
 			ok = false
-			c.bad(fmt.Sprintf("start gtm there, let [gtm] listen have this address, and let %s port %s through", strings.ToUpper(network), portOf(server)),
-				"%s does not answer over %s: %v", what, strings.ToUpper(network), err)
+			c.silent(err, fmt.Sprintf("start gtm there, let [gtm] listen have this address, and let %s port %s through", strings.ToUpper(network), portOf(server)),
+				fmt.Sprintf("%s does not answer over %s", what, strings.ToUpper(network)))
+			if noWay(err) {
+				return
+			}
 			continue
 		}
+		c.reached = true
 		soa := soaOf(m.Answer, c.d.Zone)
 		if m.Rcode != dns.RcodeSuccess || !m.Authoritative || soa == nil {
 			c.bad(fmt.Sprintf("give its gtm the [[gtm.zone]] %s, or take it out of the delegation", trim(c.d.Zone)),

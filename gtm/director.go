@@ -45,8 +45,9 @@ func (s *Server) setTable(t *Table) {
 	s.directing.Lock()
 	defer s.directing.Unlock()
 	s.nodes.SetChecks(t.checks)
-	s.domains.configure(t.places.Reverse())
+	s.domains.configure(t.places)
 	s.redirect(t)
+	s.changed() // what is due in its view may be sooner than what direct sleeps for
 }
 
 // refresh makes a new view of the present table.
@@ -104,6 +105,10 @@ func (s *Server) circumstances() steer.Circumstances {
 	}
 }
 
+// lookAgain bounds how long direct sleeps while something is to become due: overrides begin and end by
+// the wall clock, which may be put forward meanwhile, and timers do not follow it.
+const lookAgain = time.Minute
+
 // direct keeps the view up to date: with each new snapshot, with each word of operators and
 // other nodes, and when something in it becomes due. It returns when ctx ends.
 func (s *Server) direct(ctx context.Context) error {
@@ -130,7 +135,7 @@ func (s *Server) direct(ctx context.Context) error {
 		s.refresh()
 		timer.Stop()
 		if now := s.standing.Load(); now != nil && !now.view.Due().IsZero() {
-			timer.Reset(time.Until(now.view.Due()))
+			timer.Reset(min(time.Until(now.view.Due()), lookAgain))
 		}
 	}
 }

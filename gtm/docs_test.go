@@ -16,11 +16,11 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-var update = flag.Bool("update", false, "write the transcripts of docs/gtm.md anew")
+var update = flag.Bool("update", false, "write the transcripts of docs/gtm-dns.md anew")
 
-const docsPage = "../docs/gtm.md"
+const docsPage = "../docs/gtm-dns.md"
 
-// TestDocsPage serves the configuration and the zone that docs/gtm.md shows, runs each of its
+// TestDocsPage serves the configuration and the zone that docs/gtm-dns.md shows, runs each of its
 // dig and kdig commands and compares what they print with the page.
 func TestDocsPage(t *testing.T) {
 	page, err := os.ReadFile(docsPage)

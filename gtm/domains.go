@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,9 @@ const (
 	// one that no server said anything of, is not asked for again.
 	reverseNone   = 5 * time.Minute
 	reverseFailed = 30 * time.Second
+	// reverseCalm is how long nothing must fail before the log says so: the servers may never know
+	// of some clients, and always of others.
+	reverseCalm = time.Minute
 )
 
 // domains knows the names of client computers (GT13). A query only looks into its memory; what is
@@ -39,10 +43,12 @@ type domains struct {
 	dropped prometheus.Counter
 	queue   chan netip.Addr
 	good    atomic.Uint32 // which server to ask first: the one that answered last
-	failing atomic.Bool
 
 	mu         sync.RWMutex
-	reverse    place.Reverse
+	places     *place.Table // whose servers and suffixes count
+	generation uint32       // grows with other servers or suffixes: all is looked up again
+	failing    bool         // as logged
+	failed     time.Time    // when a look-up failed last
 	young, old map[netip.Addr]computer
 	pending    map[netip.Addr]bool // in the queue or being looked up
 }
@@ -52,6 +58,7 @@ type computer struct {
 	name  string    // empty: it has none, or nobody knows
 	until time.Time // until then the name counts
 	ask   time.Time // from then on it is looked up again
+	of    uint32    // the generation under which it was looked up
 }
 
 // What a look-up came to: values of the label result.
@@ -85,14 +92,19 @@ func newDomains(log *slog.Logger, reg prometheus.Registerer) (*domains, error) {
 	return d, nil
 }
 
-// configure takes new settings; with others than before, all is forgotten.
-func (d *domains) configure(r place.Reverse) {
+// configure takes new settings. With others of [gtm.reverse] all is forgotten; with other suffixes
+// another one of a client's names may count, so all are looked up again.
+func (d *domains) configure(t *place.Table) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	same := slices.Equal(d.reverse.Servers, r.Servers) && d.reverse.Timeout == r.Timeout &&
-		d.reverse.Keep == r.Keep && d.reverse.Entries == r.Entries
-	if !same {
-		d.reverse, d.young, d.old = r, make(map[netip.Addr]computer), nil
+	before := d.places
+	d.places = t
+	switch {
+	case before == nil || !reflect.DeepEqual(before.Reverse(), t.Reverse()):
+		d.generation++
+		d.young, d.old = make(map[netip.Addr]computer), nil
+	case !slices.Equal(before.Suffixes(), t.Suffixes()):
+		d.generation++
 	}
 }
 
@@ -100,12 +112,12 @@ func (d *domains) configure(r place.Reverse) {
 // should be looked up.
 func (d *domains) find(client netip.Addr, now time.Time) (name string, due bool) {
 	d.mu.RLock()
-	c := d.entry(client)
+	c, generation := d.entry(client), d.generation
 	d.mu.RUnlock()
 	if now.Before(c.until) {
 		name = c.name
 	}
-	return name, !now.Before(c.ask)
+	return name, c.of != generation || !now.Before(c.ask)
 }
 
 // entry is what is remembered of a client. d.mu is held.
@@ -121,7 +133,7 @@ func (d *domains) entry(client netip.Addr) computer {
 func (d *domains) lookUp(client netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.reverse.Servers) == 0 || d.pending[client] {
+	if d.places == nil || len(d.places.Reverse().Servers) == 0 || d.pending[client] {
 		return
 	}
 	select {
@@ -132,8 +144,8 @@ func (d *domains) lookUp(client netip.Addr) {
 	}
 }
 
-// run looks up until ctx ends. table gives the present configuration.
-func (d *domains) run(ctx context.Context, table func() *Table) error {
+// run looks up until ctx ends.
+func (d *domains) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range reverseWorkers {
 		g.Go(func() error {
@@ -142,7 +154,7 @@ func (d *domains) run(ctx context.Context, table func() *Table) error {
 				case <-ctx.Done():
 					return nil
 				case client := <-d.queue:
-					d.serve(ctx, client, table())
+					d.serve(ctx, client)
 				}
 			}
 		})
@@ -151,34 +163,45 @@ func (d *domains) run(ctx context.Context, table func() *Table) error {
 }
 
 // serve looks one client up.
-func (d *domains) serve(ctx context.Context, client netip.Addr, t *Table) {
+func (d *domains) serve(ctx context.Context, client netip.Addr) {
 	d.mu.RLock()
-	r := d.reverse
+	places, generation := d.places, d.generation
 	d.mu.RUnlock()
-	names, err := d.ask(ctx, r, client)
-	name := ""
-	if t != nil {
-		name = t.places.PickDomain(names)
-	}
-	switch {
-	case ctx.Err() != nil:
+	names, err := d.ask(ctx, places.Reverse(), client)
+	if ctx.Err() != nil {
 		return
-	case err != nil:
-		d.lookups.WithLabelValues(lookupFailed).Inc()
-		if !d.failing.Swap(true) {
-			d.log.Warn("the names of client computers cannot be found; their addresses decide", "error", err)
-		}
-	default:
-		if d.failing.Swap(false) {
-			d.log.Info("the names of client computers can be found again")
-		}
-		result := lookupNamed
-		if name == "" {
-			result = lookupUnnamed
-		}
-		d.lookups.WithLabelValues(result).Inc()
 	}
-	d.keep(client, name, err != nil, time.Now())
+	name, result := places.PickDomain(names), lookupNamed
+	switch {
+	case err != nil:
+		result = lookupFailed
+	case name == "":
+		result = lookupUnnamed
+	}
+	d.lookups.WithLabelValues(result).Inc()
+	now := time.Now()
+	d.note(err, now)
+	d.keep(client, name, err != nil, generation, now)
+}
+
+// note logs when look-ups begin to fail, and when none has failed for a while.
+func (d *domains) note(err error, now time.Time) {
+	d.mu.Lock()
+	was := d.failing
+	switch {
+	case err != nil:
+		d.failing, d.failed = true, now
+	case now.Sub(d.failed) >= reverseCalm:
+		d.failing = false
+	}
+	is := d.failing
+	d.mu.Unlock()
+	switch {
+	case is && !was:
+		d.log.Warn("the names of client computers cannot be found, of some or of all; their addresses decide", "error", err)
+	case was && !is:
+		d.log.Info("the names of client computers can be found again")
+	}
 }
 
 // ask puts the question to the servers, beginning with the one that answered last.
@@ -196,13 +219,18 @@ func (d *domains) ask(ctx context.Context, r place.Reverse, client netip.Addr) (
 	return nil, err
 }
 
-// keep remembers what a look-up came to. A failure takes no name away before its time.
-func (d *domains) keep(client netip.Addr, name string, failed bool, now time.Time) {
+// keep remembers what a look-up came to, unless it was made for other settings. A failure takes no
+// name away before its time.
+func (d *domains) keep(client netip.Addr, name string, failed bool, generation uint32, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.pending, client)
+	if generation != d.generation {
+		return
+	}
 	c := computer{name: name}
-	switch life := d.reverse.Keep; {
+	r := d.places.Reverse()
+	switch life := r.Keep; {
 	case failed:
 		c = d.entry(client)
 		c.ask = now.Add(min(life, reverseFailed))
@@ -211,7 +239,8 @@ func (d *domains) keep(client netip.Addr, name string, failed bool, now time.Tim
 	default: // looked up again while it still counts, so that a client does not go back and forth
 		c.until, c.ask = now.Add(life), now.Add(life*3/4)
 	}
-	if len(d.young) >= d.reverse.Entries/2 {
+	c.of = generation
+	if len(d.young) >= r.Entries/2 {
 		d.old, d.young = d.young, make(map[netip.Addr]computer)
 	}
 	d.young[client] = c

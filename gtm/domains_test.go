@@ -1,7 +1,10 @@
 package gtm
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -166,11 +169,11 @@ func TestDomainsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.configure(place.Reverse{Servers: []string{"127.0.0.1:53"}, Keep: time.Hour, Entries: 100})
+	d.configure(reverseTable(t, "127.0.0.1:53", "company.com"))
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) }
 	now := time.Now()
 	for i := range 1000 {
-		d.keep(address(i), "pc.company.com", false, now)
+		d.keep(address(i), "pc.company.com", false, d.generation, now)
 		if n := len(d.young) + len(d.old); n > 100 {
 			t.Fatalf("%d clients are remembered", n)
 		}
@@ -196,7 +199,7 @@ func TestDomainsAge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.configure(place.Reverse{Servers: []string{"127.0.0.1:53"}, Keep: time.Hour, Entries: 100})
+	d.configure(reverseTable(t, "127.0.0.1:53", "company.com"))
 	client, start := netip.MustParseAddr("10.0.0.1"), time.Now()
 	f := func(after time.Duration, name string, due bool) {
 		t.Helper()
@@ -205,21 +208,99 @@ func TestDomainsAge(t *testing.T) {
 		}
 	}
 	f(0, "", true)
-	d.keep(client, "", true, start)
+	d.keep(client, "", true, d.generation, start)
 	f(reverseFailed-1, "", false)
 	f(reverseFailed, "", true)
-	d.keep(client, "", false, start)
+	d.keep(client, "", false, d.generation, start)
 	f(reverseNone-1, "", false)
 	f(reverseNone, "", true)
-	d.keep(client, "pc1", false, start)
+	d.keep(client, "pc1", false, d.generation, start)
 	f(44*time.Minute, "pc1", false)
 	f(45*time.Minute, "pc1", true)
-	d.keep(client, "", true, start.Add(45*time.Minute))
+	d.keep(client, "", true, d.generation, start.Add(45*time.Minute))
 	f(45*time.Minute+reverseFailed-1, "pc1", false)
 	f(45*time.Minute+reverseFailed, "pc1", true)
 	f(time.Hour, "", true)
-	d.keep(client, "", false, start.Add(46*time.Minute)) // it has none any more
+	d.keep(client, "", false, d.generation, start.Add(46*time.Minute)) // it has none any more
 	f(47*time.Minute, "", false)
+}
+
+// reverseTable asks one server, for an hour and 100 clients.
+func reverseTable(t *testing.T, server string, suffixes ...string) *place.Table {
+	t.Helper()
+	cfg := place.Config{
+		Reverse: place.Reverse{Servers: []string{server}, Keep: time.Hour, Entries: 100}, Datacenters: []string{"us"}, Datacenter: "us",
+	}
+	for _, s := range suffixes {
+		cfg.Domains = append(cfg.Domains, place.Domain{Suffix: s, Datacenters: []string{"us"}})
+	}
+	table, err := place.Compile(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// TestDomainsFollowAReload: with other suffixes another one of a client's names may count, so all
+// are looked up again and count until then; with other servers nothing counts, nor does what an
+// earlier server says late.
+func TestDomainsFollowAReload(t *testing.T) {
+	d, err := newDomains(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, now := netip.MustParseAddr("10.0.0.1"), time.Now()
+	f := func(what, name string, due bool) {
+		t.Helper()
+		if got, ask := d.find(client, now); got != name || ask != due {
+			t.Errorf("%s: %q, due %v, want %q, %v", what, got, ask, name, due)
+		}
+	}
+	d.configure(reverseTable(t, "127.0.0.1:53", "company.com"))
+	before := d.generation
+	d.keep(client, "pc1", false, before, now)
+	d.configure(reverseTable(t, "127.0.0.1:53", "company.com"))
+	f("the same", "pc1", false)
+	d.configure(reverseTable(t, "127.0.0.1:53", "company.com", "uk.company.com"))
+	f("another suffix", "pc1", true)
+	d.keep(client, "pc1", false, before, now)
+	f("chosen for the suffixes of before", "pc1", true)
+	d.keep(client, "", true, d.generation, now)
+	f("nobody knows", "pc1", false)
+	d.keep(client, "pc1.uk", false, d.generation, now)
+	f("chosen anew", "pc1.uk", false)
+	before = d.generation
+	d.lookUp(client)
+	d.configure(reverseTable(t, "127.0.0.2:53", "company.com", "uk.company.com"))
+	f("another server", "", true)
+	d.keep(client, "of.the.old.server", false, before, now)
+	f("what the old server said late", "", true)
+	if len(d.pending) != 0 {
+		t.Error("it is never looked up again")
+	}
+}
+
+// TestFailuresAreLoggedOnce: some reverse zones always fail, and clients of all kinds ask in turn.
+func TestFailuresAreLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	d, err := newDomains(slog.New(slog.NewTextHandler(&log, nil)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for range 100 {
+		d.note(errors.New("SERVFAIL"), now)
+		d.note(nil, now.Add(reverseCalm-1))
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	d.note(nil, now.Add(reverseCalm))
+	d.note(nil, now.Add(reverseCalm))
+	d.note(errors.New("SERVFAIL"), now.Add(2*reverseCalm))
+	if n := strings.Count(log.String(), "\n"); n != 3 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
 }
 
 // TestReverseStops: the end of the server ends a look-up at once.

@@ -15,7 +15,7 @@ import (
 // steered is a steered name as a node of a zone has it.
 type steered struct {
 	index   int    // in the configuration, as steer knows it
-	display string // with the final dot, as configured
+	display string // in lower case with the final dot
 }
 
 // service is a compiled [[gtm.name.srv]].
@@ -43,7 +43,7 @@ type hostUse struct {
 
 // name hangs the index-th name, and its services, into the zones.
 func (o *overlay) name(path string, index int, cfg Name) {
-	s := &steered{index: index, display: dns.Fqdn(cfg.Name)}
+	s := &steered{index: index, display: dns.CanonicalName(cfg.Name)}
 	for j, p := range cfg.Pools {
 		for k, m := range p.Members {
 			o.member(fmt.Sprintf("%s.pool[%d].members[%d]", path, j, k), m, uint32(cfg.TTL/time.Second), hostMember{name: index, pool: j, member: k})

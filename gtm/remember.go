@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"switchpoint/gtm/steer"
+	"switchpoint/internal/keptfile"
 )
 
 // memoryFile is what the director must not forget over a restart, in the state directory.
@@ -47,7 +44,11 @@ func (k *keeper) restore() *steer.View {
 	if k.dir == "" {
 		return nil
 	}
-	v, err := readMemory(filepath.Join(k.dir, memoryFile))
+	var v *steer.View
+	err := keptfile.Read(k.dir, memoryFile, maxMemoryFile, func(b []byte) (err error) {
+		v, err = parseMemory(b)
+		return err
+	})
 	if err != nil {
 		k.log.Error("the director starts without its memory: holds, failback delays and last-good members are forgotten", "error", err)
 	}
@@ -68,27 +69,22 @@ func (k *keeper) run(ctx context.Context, view func() *steer.View) error {
 		<-ctx.Done()
 		return nil
 	}
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			k.write(view())
 			return nil
 		case <-k.news:
-		case <-timer.C:
 		}
 		gap := memoryGap
 		if !k.write(view()) {
 			k.changed()
 			gap = memoryRetry
 		}
-		timer.Reset(gap)
 		select {
 		case <-ctx.Done():
-		case <-timer.C:
+		case <-time.After(gap):
 		}
-		timer.Reset(time.Hour)
 	}
 }
 
@@ -104,7 +100,7 @@ func (k *keeper) write(v *steer.View) bool {
 		if bytes.Equal(b, k.written) {
 			return true
 		}
-		err = replaceFile(k.dir, memoryFile, b)
+		err = keptfile.Write(k.dir, memoryFile, b)
 	}
 	switch {
 	case err != nil && !k.failed:
@@ -118,29 +114,6 @@ func (k *keeper) write(v *steer.View) bool {
 	return !k.failed
 }
 
-// readMemory reads a file that write has made.
-func readMemory(path string) (*steer.View, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if info.Size() > maxMemoryFile {
-		return nil, setAside(path, fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxMemoryFile))
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	v, err := parseMemory(b)
-	if err != nil {
-		return nil, setAside(path, err)
-	}
-	return v, nil
-}
-
 func parseMemory(b []byte) (*steer.View, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
@@ -149,44 +122,4 @@ func parseMemory(b []byte) (*steer.View, error) {
 		return nil, fmt.Errorf("decode the director's memory: %w", err)
 	}
 	return steer.Restore(m)
-}
-
-// setAside renames a file that is not usable, so that nothing is lost and the next start is clean.
-func setAside(path string, why error) error {
-	aside := path + ".broken-" + time.Now().UTC().Format("20060102T150405.000")
-	if err := os.Rename(path, aside); err != nil {
-		return fmt.Errorf("%s is not usable (%w) and cannot be set aside: %w", path, why, err)
-	}
-	return fmt.Errorf("%s is not usable and was set aside as %s: %w", path, aside, why)
-}
-
-// replaceFile replaces the file name in dir: after a crash it holds the old or the new, whole.
-func replaceFile(dir, name string, b []byte) error {
-	f, err := os.CreateTemp(dir, name+".new-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, name))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil { // the rename survives a crash of the machine
-		return fmt.Errorf("write %s: sync its directory: %w", name, err)
-	}
-	return nil
 }

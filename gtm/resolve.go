@@ -226,7 +226,7 @@ func (r *resolution) node(z *zone, n *node, owner string, m match) {
 			r.negative(z, rcodeNoError, "the name exists, but has no records of this type")
 			return
 		}
-		r.ans.Answer = append(r.ans.Answer, shuffled(owned(rrs, owner), r.q.Draw)...)
+		r.ans.Answer = append(r.ans.Answer, shuffled(owned(rrs, owner), steer.Unrelated(r.q.Draw))...)
 		r.ans.Extra = r.targets(rrs)
 		r.end(rcodeNoError, what)
 	}

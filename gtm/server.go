@@ -120,7 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.direct(ctx) })
 	g.Go(func() error { return s.nodes.Run(ctx) })
-	g.Go(func() error { return s.domains.run(ctx, s.table) })
+	g.Go(func() error { return s.domains.run(ctx) })
 	g.Go(func() error { return s.memory.run(ctx, s.View) })
 	g.Go(func() error { return s.queries.run(ctx, s.queryLog) })
 	g.Go(func() error {

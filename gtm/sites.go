@@ -26,6 +26,15 @@ func (s *Server) SetTable(t *Table) {
 	s.setTable(t)
 }
 
+// SiteOwners says which datacenter of the present table stands in which site: what the order of
+// sites is for.
+func (s *Server) SiteOwners(set *sites.Set) map[string]int {
+	if t := s.table(); t != nil {
+		return t.places.Owners(set)
+	}
+	return nil
+}
+
 // checkSites says which names of the configuration the directory does not know: a slip of the pen
 // there looks like a site without a datacenter.
 func (s *Server) checkSites(t *Table) {

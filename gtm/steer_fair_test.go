@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"switchpoint/gtm/steer"
 	"switchpoint/healthcheck"
@@ -133,4 +137,32 @@ func chiSquared(t *testing.T, rows [][]float64, shares []float64) {
 	if sum > limit {
 		t.Errorf("chi-squared is %.1f with %d degrees of freedom, above %.1f: %v", sum, freedom, limit, rows)
 	}
+}
+
+// TestOrdersAreUnrelated: which of two SRV records of a zone file comes first says nothing about which
+// address of its steered target does.
+func TestOrdersAreUnrelated(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.zone")
+	text := "@ 60 SOA ns.example.net. h 1 2 3 4 5\n@ 60 NS ns.example.net.\n_s 60 SRV 0 1 443 a\n_s 60 SRV 0 1 443 b\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Listen: []string{"127.0.0.1:0"}, Datacenters: []string{"us"}, Zones: []Zone{{Origin: "c", File: file}},
+	}
+	for i, name := range []string{"a.c", "b.c"} {
+		cfg.Names = append(cfg.Names, Name{Name: name, Pools: []Pool{{Datacenter: "us", Members: []Member{
+			{Address: fmt.Sprintf("10.%d.0.0", i)}, {Address: fmt.Sprintf("10.%d.0.1", i)},
+		}}}})
+	}
+	table := compiled(t, cfg)
+	view := unprobed(table)
+	random := rand.New(rand.NewPCG(1, 2))
+	seen := make([]float64, 4)
+	for range fairQueries {
+		ans := Resolve(table, view, Question{Name: "_s.c.", Type: typeSRV, Draw: random.Uint64()})
+		first := addressesOf(ans.Extra, ans.Answer[0].(*dns.SRV).Target)[0]
+		seen[2*int(first.As4()[1])+int(first.As4()[3])]++
+	}
+	chiSquared(t, [][]float64{seen}, []float64{1, 1, 1, 1})
 }

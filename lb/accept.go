@@ -28,27 +28,50 @@ const (
 	lingerBytes = 4 << 20
 )
 
-// listener is one bound address.
+// listener is one bound address, with what a table sets of it.
 type listener struct {
 	n            int
 	name, listen string
 	secure       bool
+	tcp          bool // mode = "tcp"
 	ln           net.Listener
-	server       *fasthttp.Server
-	tls          *tls.Config
+	server       atomic.Pointer[fasthttp.Server] // made for the header limit in force
+	tls          atomic.Pointer[tls.Config]      // keeps the keys of session tickets over reloads
+	certs        atomic.Pointer[certSet]
 	conns        connSet
+
+	// Guarded by Proxy.mu.
+	headerLimit int
+	ticketEpoch int64 // of the keys in use, where they come from a secret; 0: crypto/tls turns its own
 }
 
 func (p *Proxy) newListener(n int, l Listener, ln net.Listener) *listener {
-	out := &listener{n: n, name: l.Name, listen: l.Listen, secure: l.Cert != "", ln: ln, server: p.newServer(n)}
+	out := &listener{n: n, name: l.Name, listen: l.Listen, secure: l.Cert != "", tcp: l.Mode == modeTCP, ln: ln, headerLimit: DefaultHeaderLimit}
+	out.server.Store(p.newServer(n, out.headerLimit))
 	if out.secure {
-		out.tls = &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.certificate(n) },
-		}
+		out.tls.Store(out.newTLS())
 	}
 	return out
+}
+
+func (l *listener) newTLS() *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: l.certificate}
+	if l.tcp {
+		c.NextProtos = nil // what is spoken inside is not ours to say
+	}
+	return c
+}
+
+// use puts to work what a table sets of the listener itself. p.mu is held.
+func (l *listener) use(lt *listenerTable, p *Proxy) {
+	if l.headerLimit != lt.headerLimit {
+		l.headerLimit = lt.headerLimit
+		l.server.Store(p.newServer(l.n, l.headerLimit))
+	}
+	if l.secure {
+		l.certs.Store(lt.certs)
+		p.turnTickets(l, lt.tickets, time.Now(), true)
+	}
 }
 
 // accept takes connections until the listener is closed and serves each in its own goroutine,
@@ -68,6 +91,7 @@ func (p *Proxy) accept(l *listener, serving *sync.WaitGroup) error {
 		}
 		wait = 0
 		c := newClientConn(raw)
+		c.number = p.connections.Add(1)
 		l.conns.add(c)
 		serving.Go(func() {
 			defer l.conns.remove(c)
@@ -77,8 +101,16 @@ func (p *Proxy) accept(l *listener, serving *sync.WaitGroup) error {
 }
 
 func (p *Proxy) serveConn(l *listener, c *clientConn) {
+	live := p.live.Load()
+	if live != nil {
+		c.guard.limit = live.listeners[l.n].headerLimit
+		if live.listeners[l.n].proxy != "" && !p.introduce(live.listeners[l.n], c) {
+			_ = c.Conn.Close() // it may not speak HTTP or TLS: there is no way to say why
+			return
+		}
+	}
 	if l.secure {
-		tc := tls.Server(c.Conn, l.tls)
+		tc := tls.Server(c.Conn, l.tls.Load())
 		if err := c.Conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil || tc.Handshake() != nil {
 			_ = c.Conn.Close() // no TLS, no way to say why
 			return
@@ -87,9 +119,13 @@ func (p *Proxy) serveConn(l *listener, c *clientConn) {
 			_ = c.Conn.Close()
 			return
 		}
-		c.Conn = tc
+		c.Conn, c.tlsVersion = tc, tls.VersionName(tc.ConnectionState().Version)
 	}
-	if live := p.live.Load(); live != nil && live.listeners[l.n].legacyProbe {
+	if l.tcp {
+		p.serveTCP(l, c)
+		return
+	}
+	if live != nil && live.listeners[l.n].legacyProbe {
 		peeked := isalive.Listener(single{c.Conn}, func(net.Conn) isalive.Answer { return p.legacyAnswer(l.n) })
 		conn, err := peeked.Accept()
 		if err != nil {
@@ -99,7 +135,26 @@ func (p *Proxy) serveConn(l *listener, c *clientConn) {
 		c.Conn = conn
 	}
 	// Its error is about this client and may quote the request: it was answered, not logged.
-	_ = l.server.ServeConn(c)
+	_ = l.server.Load().ServeConn(c)
+	c.dropOwn()
+}
+
+// introduce reads who the client is, where the listener speaks the PROXY protocol. Only trusted
+// proxies may say so, and whoever says nothing is not served.
+func (p *Proxy) introduce(l *liveListener, c *clientConn) bool {
+	if contains(l.trusted, c.peer) {
+		if h, rest, err := readProxy(c.raw, l.proxy); err == nil {
+			if h.known {
+				c.peer, c.from, c.to = h.from.Addr(), h.from, h.to
+			}
+			if len(rest) > 0 {
+				c.Conn = &begunConn{Conn: c.raw, rest: rest}
+			}
+			return true
+		}
+	}
+	p.metrics.proxyErrors.WithLabelValues(l.name).Inc()
+	return false
 }
 
 // single is a listener with one connection: the form in which isalive takes one.
@@ -113,19 +168,32 @@ func (s single) Addr() net.Addr            { return s.conn.LocalAddr() }
 type clientConn struct {
 	net.Conn
 	raw    net.Conn
-	peer   netip.Addr
-	state  atomic.Int32 // fasthttp.ConnState
-	linger bool         // read on before closing; used by the serving goroutine only
-	guard  guard        // of what the client sends; used by the serving goroutine only
+	peer   netip.Addr // the client, as the PROXY protocol or the connection itself says
+	from   netip.AddrPort
+	to     netip.AddrPort
+	number uint64 // of the connections of this process
+	// requests counts those that came on it; used by the serving goroutine only.
+	requests   uint64
+	tlsVersion string       // empty: plain
+	own        ownConn      // used by the serving goroutine only
+	state      atomic.Int32 // fasthttp.ConnState
+	linger     bool         // read on before closing; used by the serving goroutine only
+	guard      guard        // of what the client sends; used by the serving goroutine only
 	// upstream is the connection that this client's request waits on, so that the end of a
 	// drain can break it off.
 	upstream atomic.Pointer[upConn]
+	// tcp is the session of a connection to a tcp listener.
+	tcp atomic.Pointer[tcpSession]
 }
 
 func newClientConn(raw net.Conn) *clientConn {
 	c := &clientConn{Conn: raw, raw: raw, guard: guard{limit: headLimit}}
 	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = a.AddrPort().Addr().Unmap().WithZone("")
+		c.from = plainAddr(a.AddrPort())
+		c.peer = c.from.Addr()
+	}
+	if a, ok := raw.LocalAddr().(*net.TCPAddr); ok {
+		c.to = plainAddr(a.AddrPort())
 	}
 	return c
 }
@@ -200,6 +268,10 @@ func (s *connSet) closeWhere(which func(*clientConn) bool) {
 	defer s.mu.Unlock()
 	for c := range s.m {
 		if which(c) {
+			if s := c.tcp.Load(); s != nil {
+				s.cut(drained)
+				continue
+			}
 			_ = c.raw.Close() // its own goroutine sees the error and ends
 			if up := c.upstream.Load(); up != nil {
 				up.abort()
@@ -230,7 +302,7 @@ func (p *Proxy) parseError(n int, ctx *fasthttp.RequestCtx, err error) {
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &small):
-		status, text = fasthttp.StatusRequestHeaderFieldsTooLarge, "the header is larger than 16 KB"
+		status, text = fasthttp.StatusRequestHeaderFieldsTooLarge, errHeadSize.text
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		status, text = fasthttp.StatusRequestEntityTooLarge, "the body is larger than 4 MB"
 	case isTimeout(err):
@@ -244,6 +316,7 @@ func (p *Proxy) parseError(n int, ctx *fasthttp.RequestCtx, err error) {
 	}
 	refuse(ctx, status, text)
 	if live := p.live.Load(); live != nil {
-		live.listeners[n].count(-1, status)
+		live.listeners[n].own().count(-1, status)
+		p.logRefusal(live.listeners[n], ctx, status, text)
 	}
 }

@@ -223,6 +223,7 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	s.left -= int64(n)
+	s.ex.sent += int64(n)
 	if err != io.EOF {
 		s.ex.brokeOff = s.ex.brokeOff || err != nil
 		return n, err

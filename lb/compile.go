@@ -3,7 +3,6 @@ package lb
 import (
 	"crypto/tls"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"switchpoint/healthcheck"
@@ -21,15 +20,6 @@ type Table struct {
 	pools     []poolTable
 }
 
-type listenerTable struct {
-	name        string
-	listen      string
-	pool        int // index in Table.pools
-	cert        *tls.Certificate
-	legacyProbe bool
-	trusted     []netip.Prefix
-}
-
 type poolTable struct {
 	name            string
 	method          string
@@ -37,6 +27,7 @@ type poolTable struct {
 	persistFor      time.Duration
 	responseTimeout time.Duration
 	dial            dialSpec
+	closeOnDown     bool // on_down = "close"
 	members         []memberTable
 	weights         []int
 }
@@ -53,6 +44,7 @@ type memberTable struct {
 type dialSpec struct {
 	timeout     time.Duration
 	tls         *tls.Config // nil: plain
+	sendProxy   string      // version of the PROXY protocol that connections begin with
 	fingerprint string
 }
 
@@ -83,25 +75,6 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 	return t, nil
 }
 
-func (l Listener) compile(pools map[string]int) (listenerTable, error) {
-	lt := listenerTable{name: l.Name, listen: l.Listen, pool: pools[l.Pool], legacyProbe: *l.LegacyProbe}
-	if l.Cert != "" {
-		cert, err := loadCertificate(l.Cert, l.Key)
-		if err != nil {
-			return lt, err
-		}
-		lt.cert = cert
-	}
-	for i, s := range l.TrustedProxies {
-		prefix, err := parsePrefix(s)
-		if err != nil {
-			return lt, problem.Problem{Path: fmt.Sprintf("trusted_proxies[%d]", i), What: err.Error()}
-		}
-		lt.trusted = append(lt.trusted, prefix)
-	}
-	return lt, nil
-}
-
 func (p Pool) compile(ref func(healthcheck.Key) healthcheck.Ref) (poolTable, error) {
 	pt := poolTable{
 		name:            p.Name,
@@ -109,7 +82,8 @@ func (p Pool) compile(ref func(healthcheck.Key) healthcheck.Ref) (poolTable, err
 		persist:         p.Persistence == persistSource,
 		persistFor:      p.PersistenceTimeout,
 		responseTimeout: p.ResponseTimeout,
-		dial:            dialSpec{timeout: p.ConnectTimeout, fingerprint: "plain"},
+		closeOnDown:     p.OnDown == onDownClose,
+		dial:            dialSpec{timeout: p.ConnectTimeout, fingerprint: "plain", sendProxy: p.SendProxy},
 	}
 	if p.TLS {
 		if err := pt.dial.useTLS(p); err != nil {
@@ -125,6 +99,7 @@ func (p Pool) compile(ref func(healthcheck.Key) healthcheck.Ref) (poolTable, err
 		pt.members = append(pt.members, mt)
 		pt.weights = append(pt.weights, m.Weight)
 	}
+	pt.dial.fingerprint += " " + p.SendProxy
 	return pt, nil
 }
 

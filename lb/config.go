@@ -11,23 +11,86 @@ const (
 	DefaultResponseTimeout    = 130 * time.Second // a login may be buffered for 120 s (LG1)
 )
 
+// Defaults of LB1.
+const (
+	DefaultRequestID      = "X-Request-Id"
+	DefaultHeaderLimit    = 16 << 10
+	DefaultRedirectPort   = 443
+	DefaultRedirectStatus = 308
+)
+
 // Config is the [lb] section: which broker a request gets.
 type Config struct {
 	Listeners []Listener `toml:"listener"`
 	Pools     []Pool     `toml:"pool"`
 }
 
-// Listener is a [[lb.listener]].
+// Listener is a [[lb.listener]]. Its name, its address and whether it speaks TLS are fixed while
+// the process runs; all the rest may change with a reload.
 type Listener struct {
 	Name   string `toml:"name"`
 	Listen string `toml:"listen"` // ip:port
-	Pool   string `toml:"pool"`
-	Cert   string `toml:"cert"` // PEM file; with Key it makes the listener HTTPS
-	Key    string `toml:"key"`
+	// Mode is "http" (default), or "tcp" for any other protocol: connections are carried to a
+	// member as they are. Where cert and key are given, TLS ends here. Fixed while the process runs.
+	Mode string `toml:"mode"`
+	Pool string `toml:"pool"` // for what no route takes, and for is_alive probes
+	Cert string `toml:"cert"` // PEM file; with Key it makes the listener HTTPS
+	Key  string `toml:"key"`
+	// Certificates are more pairs, chosen by the name that a client asks for (SNI). Cert and Key
+	// serve clients that ask for none of their names.
+	Certificates []Certificate `toml:"certificate"`
+	// TicketSecret is "file:PATH" or "env:NAME": session tickets of all nodes with the same secret
+	// are good at each of them. Without it every node has its own keys. Both rotate.
+	TicketSecret string `toml:"ticket_secret"`
 	// LegacyProbe answers is_alive probes without a version or Host line (AL4). Default true.
 	LegacyProbe *bool `toml:"legacy_probe"`
-	// TrustedProxies lists prefixes whose X-Forwarded-For is kept and extended.
+	// TrustedProxies lists prefixes whose word on who the client is counts: X-Forwarded-*,
+	// Forwarded, the request id, the PROXY protocol.
 	TrustedProxies []string `toml:"trusted_proxies"`
+	// ProxyProtocol is "v1", "v2" or "any": connections begin with such a header and come from
+	// TrustedProxies, all others are closed. Empty: off.
+	ProxyProtocol string `toml:"proxy_protocol"`
+	// Forwarded adds the Forwarded field (RFC 7239) beside X-Forwarded-For, -Proto and -Host.
+	Forwarded bool `toml:"forwarded"`
+	// RequestID names the field that carries a request's id to the member and into the log.
+	// A trusted proxy's id is kept. Default X-Request-Id; "none" turns it off.
+	RequestID       string `toml:"request_id"`
+	RequestIDAnswer bool   `toml:"request_id_answer"` // give the id to the client as well
+	// HeaderLimit bounds a request's head in bytes, 4096 to 65536. Default 16384.
+	HeaderLimit int `toml:"header_limit"`
+	// RedirectHTTPS answers every request but is_alive probes with the same address under https.
+	RedirectHTTPS  bool `toml:"redirect_https"`
+	RedirectPort   int  `toml:"redirect_port"`   // of the https address; default 443
+	RedirectStatus int  `toml:"redirect_status"` // 308 (default), 307, 302 or 301
+	// Routes send requests to other pools. The most specific one counts, whatever the order:
+	// first by host (exact, then the longest "*.suffix", then any), then by the longest path.
+	Routes []Route `toml:"route"`
+	// AccessLog is a file that gets a JSON line for one of AccessLogSample requests (default 1),
+	// and for each that was refused or answered with 500 or above. It may be rotated at any time.
+	AccessLog       string `toml:"access_log"`
+	AccessLogSample int    `toml:"access_log_sample"`
+	// IdleTimeout ends a connection of a tcp listener on which nothing moves. Default 1h.
+	IdleTimeout time.Duration `toml:"idle_timeout"`
+}
+
+// Certificate is a [[lb.listener.certificate]]: PEM files of a chain and its key.
+type Certificate struct {
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
+// Route is a [[lb.listener.route]]: what happens to the requests for a host and below a path. It
+// has either a Pool or a Redirect.
+type Route struct {
+	Host string `toml:"host"` // "cb.company.com" or "*.company.com" (any depth); empty: any
+	// Path is a prefix that ends where a segment ends: "/api" is /api and /api/x, not /apix. It
+	// is compared with the path as it was sent, undecoded. Empty: any.
+	Path string `toml:"path"`
+	Pool string `toml:"pool"`
+	// Redirect is an http or https address. Without a path, the request's path and query are
+	// added to it.
+	Redirect       string `toml:"redirect"`
+	RedirectStatus int    `toml:"redirect_status"` // as that of the listener
 }
 
 // Pool is a [[lb.pool]]: the members of a listener.
@@ -44,7 +107,13 @@ type Pool struct {
 	CA                 string        `toml:"ca"`                  // PEM roots for it; default the system's
 	ServerName         string        `toml:"server_name"`         // name to verify; default the member's host
 	NoVerify           bool          `toml:"no_verify"`
-	Members            []Member      `toml:"members"`
+	// SendProxy is "v1" or "v2": connections to the members begin with this header of the PROXY
+	// protocol and belong to one client connection each. Empty: off.
+	SendProxy string `toml:"send_proxy"`
+	// OnDown says what becomes of the connections of tcp listeners to a member that goes down:
+	// "keep" (default) or "close".
+	OnDown  string   `toml:"on_down"`
+	Members []Member `toml:"members"`
 }
 
 // Member is one upstream.

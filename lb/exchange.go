@@ -48,7 +48,7 @@ func (ex *exchange) attempt(ctx *fasthttp.RequestCtx, u *upstream, fresh bool) o
 	c := ex.connection(u, fresh)
 	if c == nil {
 		var err error
-		if c, err = u.dial(); err != nil {
+		if c, err = u.dial(ex.client); err != nil {
 			if ex.ownFault = isOwnFault(err); !ex.ownFault {
 				u.unreachable(ex.p.now())
 			}
@@ -67,6 +67,9 @@ func (ex *exchange) attempt(ctx *fasthttp.RequestCtx, u *upstream, fresh bool) o
 // connection takes an idle connection after a look at it: a restarted member has closed them all,
 // and one that has something to read has said what nobody asked for.
 func (ex *exchange) connection(u *upstream, fresh bool) *upConn {
+	if ex.pool.dial.sendProxy != "" {
+		return ex.client.takeOwn(u, ex.pool.dial.fingerprint, fresh)
+	}
 	if fresh {
 		return nil
 	}
@@ -153,7 +156,11 @@ func (ex *exchange) release(u *upstream) {
 		return
 	}
 	ex.client.upstream.Store(nil)
-	u.give(ex.conn, time.Now())
+	if ex.pool.dial.sendProxy != "" {
+		ex.client.keepOwn(u, ex.conn, time.Now())
+	} else {
+		u.give(ex.conn, time.Now())
+	}
 	ex.conn = nil
 }
 

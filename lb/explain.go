@@ -10,6 +10,10 @@ import (
 // Explanation is why a client gets the member that it would get now (LB8).
 type Explanation struct {
 	Listener string `json:"listener"`
+	// Route is what the listener did with host and path: the route's own, or "default".
+	Route string `json:"route"`
+	// Redirect is where the request is sent instead of a pool.
+	Redirect string `json:"redirect,omitempty"`
 	Pool     string `json:"pool"`
 	Method   string `json:"method"`
 	Client   string `json:"client"`
@@ -40,9 +44,14 @@ type CandidateExplanation struct {
 	Cost float64 `json:"cost"`
 }
 
-// Explain answers for a client as if its request arrived now. It changes nothing. Without a
-// table or for an unknown listener, Reason says so.
+// Explain answers for a client of the listener's own pool as if its request arrived now. It
+// changes nothing. Without a table or for an unknown listener, Reason says so.
 func (p *Proxy) Explain(listener string, client netip.Addr) Explanation {
+	return p.ExplainRequest(listener, client, "", "")
+}
+
+// ExplainRequest does so for a request with a Host and a path, either of which may be empty.
+func (p *Proxy) ExplainRequest(listener string, client netip.Addr, host, path string) Explanation {
 	e := Explanation{Listener: listener, Client: client.String(), Reason: "there is no such listener"}
 	live := p.live.Load()
 	if live == nil {
@@ -50,11 +59,41 @@ func (p *Proxy) Explain(listener string, client netip.Addr) Explanation {
 		return e
 	}
 	for _, l := range live.listeners {
-		if l.name == listener {
-			p.explain(&e, l.pool, client.Unmap().WithZone(""))
+		if l.name != listener {
+			continue
+		}
+		if lp := l.explainRoute(&e, host, path); lp != nil {
+			p.explain(&e, lp, client.Unmap().WithZone(""))
 		}
 	}
 	return e
+}
+
+// explainRoute tells the route and gives its pool; nil where it leads to none.
+func (l *liveListener) explainRoute(e *Explanation, host, path string) *livePool {
+	if len(host) > 0 && !validAuthority([]byte(host)) || len(path) > 0 && path[0] != '/' {
+		e.Reason = "host or path are malformed: such a request is refused"
+		return nil
+	}
+	h := head{host: []byte(host), target: []byte(path)}
+	r := l.routes.find(h.host, pathOf(h.target))
+	e.Route = "default"
+	if r != nil {
+		e.Route = r.name
+	}
+	switch {
+	case isAlive(h.target):
+		e.Route = "is_alive, answered here for the default pool"
+		return l.own().livePool
+	case l.toHTTPS != nil:
+		e.Route, e.Redirect = "redirect_https", string(l.toHTTPS.appendTo(nil, &h))
+	case r != nil && r.redirect != nil:
+		e.Redirect = string(r.redirect.appendTo(nil, &h))
+	default:
+		return l.target(r).livePool
+	}
+	e.Reason = "the request is redirected"
+	return nil
 }
 
 func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {

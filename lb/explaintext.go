@@ -7,6 +7,12 @@ func (e Explanation) Lines() []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	add("listener:    %s", e.Listener)
+	if e.Route != "" && e.Route != "default" {
+		add("route:       %s", e.Route)
+	}
+	if e.Redirect != "" {
+		add("redirect:    %s", e.Redirect)
+	}
 	if e.Pool == "" {
 		add("member:      none; %s", e.Reason)
 		return out

@@ -18,7 +18,7 @@ import (
 type exchange struct {
 	p        *Proxy
 	listener *liveListener
-	pool     *livePool
+	pool     *target
 	client   *clientConn
 
 	start    time.Time
@@ -45,7 +45,11 @@ type exchange struct {
 	ttfb     time.Duration
 	status   int
 	stream   *bodyStream
-	logPath  []byte // set only where the access log wants it
+	logPath  []byte // set only where debug lines are wanted
+	id       []byte // of the request
+	line     []byte // space for its line in the access log
+	refused  string // why, where the balancer answered itself
+	sent     int64  // bytes of a streamed body that the client got
 }
 
 // handle serves one request of listener n.
@@ -72,10 +76,14 @@ func (p *Proxy) handle(n int, ctx *fasthttp.RequestCtx) {
 	}
 	ex = p.exchange(live.listeners[n], client)
 	ex.serve(ctx)
+	ex.stampAnswer(&ctx.Response.Header)
 	if p.draining.Load() || ex.head.closeClient {
 		ctx.SetConnectionClose()
 	}
 	if ex.stream == nil {
+		if !ctx.IsHead() {
+			ex.sent = int64(len(ctx.Response.Body()))
+		}
 		ex.finish()
 	}
 }
@@ -86,8 +94,9 @@ func (p *Proxy) exchange(l *liveListener, client *clientConn) *exchange {
 	if ex == nil {
 		ex = &exchange{}
 	}
-	*ex = exchange{p: p, listener: l, pool: l.pool, client: client, start: time.Now(), member: -1,
-		out: ex.out, name: ex.name, logPath: ex.logPath[:0],
+	client.requests++
+	*ex = exchange{p: p, listener: l, pool: l.own(), client: client, start: time.Now(), member: -1,
+		out: ex.out, name: ex.name, logPath: ex.logPath[:0], id: ex.id[:0], line: ex.line,
 		q: Question{States: ex.q.States, Loads: ex.q.Loads, Scratch: ex.q.Scratch}}
 	return ex
 }
@@ -98,7 +107,7 @@ func (ex *exchange) serve(ctx *fasthttp.RequestCtx) {
 	ex.in = headIn{
 		method: r.Header.Method(), target: r.Header.RequestURI(), raw: r.Header.RawHeaders(),
 		http11: string(r.Header.Protocol()) == "HTTP/1.1", bodyLen: len(r.Body()),
-		peer: peer, trusted: contains(ex.listener.trusted, peer), secure: ex.listener.cert != nil,
+		peer: peer, trusted: contains(ex.listener.trusted, peer), secure: ex.listener.secure(), forwardedField: ex.listener.forwarded,
 	}
 	if bad := ex.check(r); bad != nil {
 		ex.client.linger = true
@@ -107,15 +116,21 @@ func (ex *exchange) serve(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if ex.p.log.Enabled(context.Background(), slog.LevelDebug) {
-		path, _, _ := bytes.Cut(ex.head.target, []byte("?"))
+		path := logPath(ex.head.target)
 		ex.logPath = append(ex.logPath, path[:min(len(path), 256)]...)
 	}
+	ex.takeID()
 	if ctx.IsGet() || ctx.IsHead() {
 		if isAlive(ex.head.target) {
 			ex.isAlive(ctx)
 			return
 		}
 	}
+	route := ex.listener.routes.find(ex.head.host, pathOf(ex.head.target))
+	if ex.redirect(ctx, route) {
+		return
+	}
+	ex.pool = ex.listener.target(route)
 	ex.harmless = isSafe(ex.in.method) || ex.head.idempotent
 	ex.forward(ctx)
 }
@@ -144,7 +159,7 @@ func isAlive(target []byte) bool {
 // when nothing was sent; what try does not repeat by itself may have been processed (LG4).
 func (ex *exchange) forward(ctx *fasthttp.RequestCtx) {
 	now := ex.p.at(ex.start)
-	addr := clientAddr(&ex.in, ex.listener.trusted, ex.head.forwarded)
+	addr := ex.clientAddr()
 	ex.pool.fill(&ex.q, ex.p.snapshot(), now)
 	ex.q.Draw = ex.pool.draws.Add(1)
 	ex.q.Persisted = -1
@@ -246,8 +261,9 @@ func (ex *exchange) finish() {
 		}
 		ex.leave()
 	}
-	ex.listener.count(ex.member, ex.status)
-	ex.accessLog(name)
+	ex.pool.count(ex.member, ex.status)
+	ex.debugLog(name)
+	ex.accessLog()
 	ex.p.exchanges.Put(ex)
 }
 
@@ -259,7 +275,7 @@ func (ex *exchange) leave() {
 	}
 }
 
-func (ex *exchange) accessLog(member string) {
+func (ex *exchange) debugLog(member string) {
 	if len(ex.logPath) == 0 {
 		return
 	}
@@ -273,7 +289,7 @@ func (ex *exchange) accessLog(member string) {
 
 // refuse answers in place of a member.
 func (ex *exchange) refuse(ctx *fasthttp.RequestCtx, status int, text string) {
-	ex.status = status
+	ex.status, ex.refused = status, text
 	refuse(ctx, status, text)
 }
 

@@ -13,6 +13,10 @@ type headIn struct {
 	bodyLen        int
 	peer           netip.Addr
 	trusted        bool   // the peer may say who the client is
+	forwardedField bool   // write Forwarded
+	id             []byte // of the request
+	idName         string // of the field that carries it; empty: none
+	idLower        string
 	secure         bool   // the client speaks TLS
 	fallbackHost   string // for HTTP/1.0 without Host
 }
@@ -51,6 +55,8 @@ func (h *head) appendRequest(dst []byte, in *headIn) []byte {
 			return nil
 		case is(f.name, "x-forwarded-for"), !in.trusted && isForwarding(f.name):
 			return nil
+		case in.forwardedField && is(f.name, "forwarded"), in.idName != "" && isLike(f.name, in.idLower):
+			return nil
 		case is(f.name, "x-forwarded-proto"):
 			hasProto = true
 		case is(f.name, "x-forwarded-host"):
@@ -60,6 +66,12 @@ func (h *head) appendRequest(dst []byte, in *headIn) []byte {
 		return nil
 	})
 	dst = h.appendForwarded(dst, in, hasProto, hasHost)
+	if in.forwardedField {
+		dst = h.appendForwardedField(dst, in)
+	}
+	if in.idName != "" {
+		dst = appendField(dst, in.idName, in.id)
+	}
 	if in.bodyLen > 0 || framed || expectsBody(in.method) {
 		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, int64(in.bodyLen), 10)

@@ -3,9 +3,11 @@ package lb
 import (
 	"bufio"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -76,7 +78,7 @@ func members(bs ...*backend) []Member {
 // plainConfig is one HTTP listener over one pool, round robin without persistence.
 func plainConfig(ms []Member) Config {
 	return Config{
-		Listeners: []Listener{{Name: "front", Listen: "127.0.0.1:0", Pool: "brokers"}},
+		Listeners: []Listener{{Name: "front", Listen: "127.0.0.1:0", Pool: "brokers", RequestID: "none"}},
 		Pools:     []Pool{{Name: "brokers", Method: "round-robin", Persistence: "none", Members: ms}},
 	}
 }
@@ -286,7 +288,21 @@ func (a *authority) write(t *testing.T, name, kind string, der []byte) string {
 // issue writes a certificate for host and its key, and gives the two file names.
 func (a *authority) issue(t *testing.T, name string, serial int64, hosts ...string) (cert, key string) {
 	t.Helper()
-	k := newKey(t)
+	return a.issueFor(t, newKey(t), name, serial, hosts...)
+}
+
+// issueRSA is issue with a key of the old kind.
+func (a *authority) issueRSA(t *testing.T, name string, serial int64, hosts ...string) (cert, key string) {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.issueFor(t, k, name, serial, hosts...)
+}
+
+func (a *authority) issueFor(t *testing.T, k crypto.Signer, name string, serial int64, hosts ...string) (cert, key string) {
+	t.Helper()
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
@@ -297,15 +313,15 @@ func (a *authority) issue(t *testing.T, name string, serial int64, hosts ...stri
 			tmpl.DNSNames = append(tmpl.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &k.PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, k.Public(), a.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyDER, err := x509.MarshalECPrivateKey(k)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(k)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.write(t, name+".crt", "CERTIFICATE", der), a.write(t, name+".key", "EC PRIVATE KEY", keyDER)
+	return a.write(t, name+".crt", "CERTIFICATE", der), a.write(t, name+".key", "PRIVATE KEY", keyDER)
 }
 
 func (a *authority) pool() *x509.CertPool {

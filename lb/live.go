@@ -17,9 +17,22 @@ type live struct {
 
 type liveListener struct {
 	listenerTable
-	pool *livePool
+	n int // of the listener
+	// targets are the pools that requests may be sent to: the listener's own first, then those of
+	// its routes.
+	targets  []target
+	byPool   map[int]int // index in Table.pools -> in targets
+	log      *accessLog  // nil: none
+	jsonName []byte
+}
+
+// target is a pool as one listener uses it.
+type target struct {
+	*livePool
 	// codes counts answers by class, per member; the last row is for answers without one.
 	codes [][codeClasses]prometheus.Counter
+	// tcp counts connections in place of codes, where the listener is in tcp mode.
+	tcp []tcpSeries
 }
 
 type livePool struct {
@@ -27,6 +40,9 @@ type livePool struct {
 	*poolState
 	ups     []*upstream
 	metrics []memberMetrics
+	// Names as they stand in the access log.
+	jsonName    []byte
+	jsonMembers [][]byte
 }
 
 // poolState is what a pool keeps over reloads.
@@ -68,9 +84,20 @@ func (lp *livePool) fill(q *Question, snap *healthcheck.Snapshot, now int64) {
 }
 
 // count records an answer of member (-1: the balancer's own). Status 0 is a closed connection.
-func (l *liveListener) count(member, status int) {
+func (t *target) count(member, status int) {
 	if member < 0 {
-		member = len(l.codes) - 1
+		member = len(t.codes) - 1
 	}
-	l.codes[member][codeClass(status)].Inc()
+	t.codes[member][codeClass(status)].Inc()
+}
+
+// own is the listener's pool for what no route takes.
+func (l *liveListener) own() *target { return &l.targets[0] }
+
+// target is the pool that a route leads to.
+func (l *liveListener) target(r *pathRoute) *target {
+	if r == nil || r.redirect != nil {
+		return l.own()
+	}
+	return &l.targets[l.byPool[r.pool]]
 }

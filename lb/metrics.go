@@ -30,10 +30,17 @@ type metrics struct {
 	failures *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	ttfb     *prometheus.HistogramVec
+
+	certErrors  *prometheus.CounterVec
+	proxyErrors *prometheus.CounterVec
+	logLost     *prometheus.CounterVec
+
+	tcp tcpMetrics
 }
 
 func newMetrics() *metrics {
 	return &metrics{
+		tcp: newTCPMetrics(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchpoint_lb_requests_total",
 			Help: "Answers given, by listener, pool, member (none: the balancer's own) and class of status code.",
@@ -51,6 +58,18 @@ func newMetrics() *metrics {
 			Help:    "Time from sending a request to a member to the first byte of its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
 		}, []string{"pool", "member"}),
+		certErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_certificate_reload_errors_total",
+			Help: "Changed certificate files that could not be used; the old certificate stays in use.",
+		}, []string{"listener"}),
+		proxyErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_proxy_protocol_errors_total",
+			Help: "Connections closed because their PROXY protocol header was missing, malformed or from a stranger.",
+		}, []string{"listener"}),
+		logLost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_access_log_dropped_lines_total",
+			Help: "Lines that are not in an access log, by reason: busy (the disk is slower than the requests), write (the file cannot be written).",
+		}, []string{"reason"}),
 	}
 }
 
@@ -84,6 +103,7 @@ func (m *metrics) forget(pool, name string) {
 	m.requests.DeletePartialMatch(gone)
 	m.failures.DeletePartialMatch(gone)
 	m.ttfb.DeletePartialMatch(gone)
+	m.tcp.forget(gone)
 }
 
 var (
@@ -91,6 +111,8 @@ var (
 		"Requests sent to a member and not yet answered to the end.", []string{"pool", "member"}, nil)
 	descConns = prometheus.NewDesc("switchpoint_lb_client_connections",
 		"Open connections of clients.", []string{"listener"}, nil)
+	descExpiry = prometheus.NewDesc("switchpoint_lb_certificate_expiry_timestamp_seconds",
+		"When the certificate in use ends.", []string{"listener", "file"}, nil)
 	descStick = prometheus.NewDesc("switchpoint_lb_persistence_entries",
 		"Source addresses bound to a member.", []string{"pool"}, nil)
 )
@@ -101,6 +123,11 @@ func (p *Proxy) Describe(ch chan<- *prometheus.Desc) {
 	p.metrics.failures.Describe(ch)
 	p.metrics.retries.Describe(ch)
 	p.metrics.ttfb.Describe(ch)
+	p.metrics.certErrors.Describe(ch)
+	p.metrics.proxyErrors.Describe(ch)
+	p.metrics.logLost.Describe(ch)
+	p.metrics.tcp.describe(ch)
+	ch <- descExpiry
 	ch <- descInFlight
 	ch <- descConns
 	ch <- descStick
@@ -112,11 +139,18 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	p.metrics.failures.Collect(ch)
 	p.metrics.retries.Collect(ch)
 	p.metrics.ttfb.Collect(ch)
+	p.metrics.certErrors.Collect(ch)
+	p.metrics.proxyErrors.Collect(ch)
+	p.metrics.logLost.Collect(ch)
+	p.metrics.tcp.collect(ch)
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	for _, l := range p.listeners {
 		gauge(descConns, float64(l.conns.len()), l.name)
+		for file, ends := range l.expiry() {
+			gauge(descExpiry, float64(ends.Unix()), l.name, file)
+		}
 	}
 	live := p.live.Load()
 	if live == nil {

@@ -95,8 +95,8 @@ func (p *Proxy) legacyAnswer(listener int) isalive.Answer {
 	}
 	l := live.listeners[listener]
 	var q Question
-	l.pool.fillStates(&q, p.snapshot())
+	l.own().fillStates(&q, p.snapshot())
 	a := poolAnswer(q.States)
-	l.count(-1, a.Status)
+	l.own().count(-1, a.Status)
 	return a
 }

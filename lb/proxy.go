@@ -2,8 +2,6 @@ package lb
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,6 +31,7 @@ type Options struct {
 	ReadTimeout  time.Duration // for a whole request, from its first byte; default 30s
 	IdleTimeout  time.Duration // between requests of a connection; default 75s
 	DrainTimeout time.Duration // for requests in flight when Run ends; default 10s
+	WatchEvery   time.Duration // between looks at the files of certificates; default 3s
 }
 
 // Proxy is the running balancer. Its methods may be called from any goroutine.
@@ -45,17 +44,23 @@ type Proxy struct {
 	limits    limits
 	base      time.Time // time zero of all figures, on the monotonic clock
 
-	live      atomic.Pointer[live]
-	draining  atomic.Bool
-	exchanges sync.Pool
+	live     atomic.Pointer[live]
+	draining atomic.Bool
+	idBase   string // begins the ids of this process's requests
+	logWake  chan struct{}
+	// connections counts the clients' connections; each has its number.
+	connections atomic.Uint64
+	exchanges   sync.Pool
+	pipes       pipes // of tcp listeners
 
 	mu        sync.Mutex // guards what follows, and SetTable as a whole
 	upstreams map[upstreamKey]*upstream
 	pools     map[string]*poolState
 	nextID    uint32
+	logs      map[string]*accessLog // by path
 }
 
-type limits struct{ read, idle, drain time.Duration }
+type limits struct{ read, idle, drain, watch time.Duration }
 
 type upstreamKey struct{ pool, address string }
 
@@ -64,13 +69,15 @@ type upstreamKey struct{ pool, address string }
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		log: o.Log, snapshot: o.Snapshot, tell: o.Report, metrics: newMetrics(), base: time.Now(),
-		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout},
+		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout, o.WatchEvery},
 		upstreams: make(map[upstreamKey]*upstream),
 		pools:     make(map[string]*poolState),
+		logs:      make(map[string]*accessLog), logWake: make(chan struct{}, 1), idBase: newIDBase(),
 	}
 	orDuration(&p.limits.read, 30*time.Second)
 	orDuration(&p.limits.idle, 75*time.Second)
 	orDuration(&p.limits.drain, 10*time.Second)
+	orDuration(&p.limits.watch, defaultWatch)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -126,6 +133,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	janitor, stopJanitor := context.WithCancel(context.WithoutCancel(ctx))
 	accepting.Go(func() error { p.clean(janitor); return nil })
+	accepting.Go(func() error { p.watchFiles(janitor); return nil })
+	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
+	var writing sync.WaitGroup
+	writing.Go(func() { p.writeLogs(logging) })
 
 	<-ctx.Done()
 	p.draining.Store(true)
@@ -133,11 +144,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 	stopJanitor()
 	err := accepting.Wait()
 	p.drain(&serving)
+	stopLogging()
+	writing.Wait() // the lines of the last requests are written, too
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, u := range p.upstreams {
 		u.retire()
 	}
+	p.pipes.close()
 	return err
 }
 
@@ -183,21 +197,13 @@ func (p *Proxy) clean(ctx context.Context) {
 					u.expire(now)
 				}
 			}
+			p.closeDown(live)
 		}
 	}
 }
 
-// certificate serves a TLS listener from the table in force, so that a reload changes it.
-func (p *Proxy) certificate(n int) (*tls.Certificate, error) {
-	live := p.live.Load()
-	if live == nil || live.listeners[n].cert == nil {
-		return nil, errors.New("no certificate is loaded")
-	}
-	return live.listeners[n].cert, nil
-}
-
 // newServer is the HTTP side of a listener. It never logs: what it would log quotes requests.
-func (p *Proxy) newServer(n int) *fasthttp.Server {
+func (p *Proxy) newServer(n, headerLimit int) *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      func(ctx *fasthttp.RequestCtx) { p.handle(n, ctx) },
 		ErrorHandler:                 func(ctx *fasthttp.RequestCtx, err error) { p.parseError(n, ctx, err) },
@@ -205,7 +211,7 @@ func (p *Proxy) newServer(n int) *fasthttp.Server {
 		HeaderReceived:               forgetOldExpect,
 		ConnState:                    connState,
 		Logger:                       silent{},
-		ReadBufferSize:               headLimit,
+		ReadBufferSize:               headerLimit,
 		MaxRequestBodySize:           maxRequestBody,
 		ReadTimeout:                  p.limits.read,
 		WriteTimeout:                 stallTimeout,

@@ -337,7 +337,7 @@ func TestLogsKeepSecrets(t *testing.T) {
 	}
 	eventually(t, "the counters", func() bool {
 		l := r.live.Load().listeners[0]
-		return testutil.ToFloat64(l.codes[0][2]) == 1 && testutil.ToFloat64(l.codes[1][4]) == 3
+		return testutil.ToFloat64(l.own().codes[0][2]) == 1 && testutil.ToFloat64(l.own().codes[1][4]) == 3
 	})
 }
 

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -17,7 +18,10 @@ func (p *Proxy) Check(t *Table) error {
 		if n.name != l.name || n.listen != l.listen {
 			return fmt.Errorf("lb: listener[%d] is bound as %q on %s and would become %q on %s: restart to change listeners", i, l.name, l.listen, n.name, n.listen)
 		}
-		if (n.cert != nil) != l.secure {
+		if n.tcp != l.tcp {
+			return fmt.Errorf("lb: listener[%d] %q: restart to change its mode", i, l.name)
+		}
+		if n.secure() != l.secure {
 			return fmt.Errorf("lb: listener[%d] %q: restart to turn TLS on or off", i, l.name)
 		}
 	}
@@ -38,15 +42,18 @@ func (p *Proxy) SetTable(t *Table) error {
 	for _, pt := range t.pools {
 		next.pools = append(next.pools, p.join(pt, kept))
 	}
-	for _, lt := range t.listeners {
-		l := &liveListener{listenerTable: lt, pool: next.pools[lt.pool]}
-		for _, m := range l.pool.members {
-			l.codes = append(l.codes, p.metrics.codes(lt.name, l.pool.name, m.name))
+	for i, lt := range t.listeners {
+		l := &liveListener{listenerTable: lt, n: i, byPool: make(map[int]int), log: p.accessLog(lt.logPath), jsonName: jsonOf(lt.name)}
+		for _, n := range lt.pools() {
+			l.byPool[n] = len(l.targets)
+			l.targets = append(l.targets, p.target(&lt, next.pools[n]))
 		}
-		l.codes = append(l.codes, p.metrics.codes(lt.name, l.pool.name, "none"))
 		next.listeners = append(next.listeners, l)
 	}
 	old := p.live.Swap(next)
+	for i, l := range p.listeners {
+		l.use(&t.listeners[i], p)
+	}
 	for key, u := range p.upstreams {
 		if !kept[key] {
 			u.retire()
@@ -57,6 +64,20 @@ func (p *Proxy) SetTable(t *Table) error {
 	return nil
 }
 
+// target makes the series of a pool behind a listener.
+func (p *Proxy) target(l *listenerTable, lp *livePool) target {
+	t := target{livePool: lp}
+	if l.tcp {
+		t.tcp = p.metrics.tcp.target(l.name, lp)
+		return t
+	}
+	for _, m := range lp.members {
+		t.codes = append(t.codes, p.metrics.codes(l.name, lp.name, m.name))
+	}
+	t.codes = append(t.codes, p.metrics.codes(l.name, lp.name, "none"))
+	return t
+}
+
 // join gives a pool of a table its lasting state.
 func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 	state := p.pools[pt.name]
@@ -64,7 +85,7 @@ func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 		state = &poolState{stick: newStickTable(maxStick), retries: p.metrics.retries.WithLabelValues(pt.name)}
 		p.pools[pt.name] = state
 	}
-	lp := &livePool{poolTable: pt, poolState: state}
+	lp := &livePool{poolTable: pt, poolState: state, jsonName: jsonOf(pt.name)}
 	for _, m := range pt.members {
 		key := upstreamKey{pt.name, m.address}
 		u := p.upstreams[key]
@@ -78,11 +99,13 @@ func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 		kept[key] = true
 		lp.ups = append(lp.ups, u)
 		lp.metrics = append(lp.metrics, p.metrics.member(pt.name, m.name))
+		lp.jsonMembers = append(lp.jsonMembers, jsonOf(m.name))
 	}
 	return lp
 }
 
-// forget removes state and series of pools and members that are gone.
+// forget removes state and series of pools and members that are gone, and of pools that a
+// listener uses no more.
 func (p *Proxy) forget(old, next *live) {
 	if old == nil {
 		return
@@ -105,7 +128,20 @@ func (p *Proxy) forget(old, next *live) {
 		if !pools[lp.name] {
 			delete(p.pools, lp.name)
 			p.metrics.requests.DeletePartialMatch(prometheus.Labels{"pool": lp.name})
+			p.metrics.tcp.forget(prometheus.Labels{"pool": lp.name})
 			p.metrics.retries.DeleteLabelValues(lp.name)
 		}
 	}
+	for i, l := range old.listeners {
+		for _, t := range l.targets {
+			if !next.listeners[i].uses(t.name) {
+				p.metrics.requests.DeletePartialMatch(prometheus.Labels{"listener": l.name, "pool": t.name})
+				p.metrics.tcp.forget(prometheus.Labels{"listener": l.name, "pool": t.name})
+			}
+		}
+	}
+}
+
+func (l *liveListener) uses(pool string) bool {
+	return slices.ContainsFunc(l.targets, func(t target) bool { return t.name == pool })
 }

@@ -130,7 +130,8 @@ func (u *upstream) give(c *upConn, now time.Time) {
 }
 
 // dial opens a new connection; TCP and the TLS handshake each have the pool's connect_timeout.
-func (u *upstream) dial() (*upConn, error) {
+// One of a pool with send_proxy is introduced as client's.
+func (u *upstream) dial(client *clientConn) (*upConn, error) {
 	u.mu.Lock()
 	spec := u.spec
 	u.mu.Unlock()
@@ -140,6 +141,12 @@ func (u *upstream) dial() (*upConn, error) {
 	}
 	c := &upConn{Conn: conn, fingerprint: spec.fingerprint}
 	c.tcp, _ = conn.(*net.TCPConn)
+	if spec.sendProxy != "" {
+		if err := client.introduceTo(conn, &spec); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
 	if spec.tls != nil {
 		if c.Conn, err = handshake(conn, u.address, spec); err != nil {
 			_ = conn.Close()

@@ -21,7 +21,7 @@ func TestQuietAfterDeadline(t *testing.T) {
 	}
 	defer ln.Close()
 	u := &upstream{address: ln.Addr().String(), spec: dialSpec{timeout: time.Second}}
-	c, err := u.dial()
+	c, err := u.dial(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

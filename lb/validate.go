@@ -19,11 +19,7 @@ const maxWeight = 1000
 func (c Config) WithDefaults() Config {
 	c.Listeners = slices.Clone(c.Listeners)
 	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		if l.LegacyProbe == nil {
-			on := true
-			l.LegacyProbe = &on
-		}
+		c.Listeners[i] = c.Listeners[i].withDefaults()
 	}
 	c.Pools = slices.Clone(c.Pools)
 	for i := range c.Pools {
@@ -35,6 +31,7 @@ func (c Config) WithDefaults() Config {
 func (p Pool) withDefaults() Pool {
 	orString(&p.Method, DefaultMethod)
 	orString(&p.Persistence, DefaultPersistence)
+	orString(&p.OnDown, onDownKeep)
 	orDuration(&p.PersistenceTimeout, DefaultPersistenceTimeout)
 	orDuration(&p.ConnectTimeout, DefaultConnectTimeout)
 	orDuration(&p.ResponseTimeout, DefaultResponseTimeout)
@@ -104,6 +101,7 @@ func (c Config) Validate() error {
 		path := fmt.Sprintf("pool[%d]", i)
 		unique(&list, names, i, path+".name", "pool", p.Name)
 		list.Under(path, p.validate())
+		list.Under(path, p.validateOnDown(c.Listeners))
 	}
 	return list.Err()
 }
@@ -121,35 +119,6 @@ func unique(list *problem.List, seen map[string]int, i int, path, thing, value s
 	seen[value] = i
 }
 
-func (l Listener) validate(pools map[string]bool) error {
-	var list problem.List
-	if _, err := netip.ParseAddrPort(l.Listen); l.Listen != "" && err != nil {
-		list.Addf("listen", `write ip:port, for example "0.0.0.0:443" or "[::]:443"`, "%q is not an address", l.Listen)
-	}
-	switch {
-	case l.Pool == "":
-		list.Addf("pool", "name an [[lb.pool]]", "the listener has no pool")
-	case !pools[l.Pool]:
-		list.Addf("pool", "name an [[lb.pool]] of this file", "pool %q does not exist", l.Pool)
-	}
-	switch {
-	case l.Cert != "" && l.Key == "":
-		list.Addf("key", "name the PEM file of its private key", "cert is given without key")
-	case l.Cert == "" && l.Key != "":
-		list.Addf("cert", "name the PEM file of its certificate", "key is given without cert")
-	case l.Cert != "":
-		if _, err := loadCertificate(l.Cert, l.Key); err != nil {
-			list.Under("", err)
-		}
-	}
-	for i, s := range l.TrustedProxies {
-		if _, err := parsePrefix(s); err != nil {
-			list.Addf(fmt.Sprintf("trusted_proxies[%d]", i), `write a prefix or an address, for example "10.0.0.0/8"`, "%q is not a prefix", s)
-		}
-	}
-	return list.Err()
-}
-
 func (p Pool) validate() error {
 	var list problem.List
 	if _, ok := policies[p.Method]; !ok {
@@ -157,6 +126,9 @@ func (p Pool) validate() error {
 	}
 	if p.Persistence != persistSource && p.Persistence != persistNone {
 		list.Addf("persistence", `write "source-address" or "none"`, "%q is not a kind of persistence", p.Persistence)
+	}
+	if p.SendProxy != "" && p.SendProxy != proxyV1 && p.SendProxy != proxyV2 {
+		list.Addf("send_proxy", `write "v1" or "v2", or remove it`, "%q is no version of the PROXY protocol", p.SendProxy)
 	}
 	for _, d := range []struct {
 		name     string

@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"switchpoint/internal/keptfile"
 )
 
 const (
@@ -115,16 +117,7 @@ func createIdentity(dir, path string) error {
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(dir)
-}
-
-// syncDir makes a new name in dir survive a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return keptfile.SyncDir(dir)
 }
 
 // certificate wraps the key for TLS. Peers read nothing of it but the key.

@@ -17,7 +17,7 @@ func benchCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchHealthCommand())
+	cmd.AddCommand(benchHealthCommand(), benchHTTPCommand())
 	return cmd
 }
 

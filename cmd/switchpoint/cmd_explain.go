@@ -31,15 +31,15 @@ func explainCommand() *cobra.Command {
 		Long: `Explain a decision, with the state that a running node has now:
 
   which data centre   --client IP --name NAME [--type A|AAAA|SRV] [--subnet PREFIX]
-  which broker        --client IP [--listener NAME]
+  which broker        --client IP [--listener NAME] [--host NAME] [--path /PATH]
   whose home          --user USER [--directory NAME]
   a refusal           --ref REF
 
 Ask a running node with --node STATE_DIR (or the path of its admin.sock). With -c FILE instead, the
 DNS question is answered from the file alone as if everything were up.
 
-What if: --down DATACENTER and --at-mode primary|dr ask for the DNS answer as it would be then, after
-all limits and delays. The draw that spreads clients is another one each time; --draw repeats one.`,
+What if: --down DATACENTER and --at-mode primary|dr ask for the DNS answer as it would be then, without
+waiting for the demotion limit. The draw that spreads clients is another one each time; --draw repeats one.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.run(cmd) },
 	}
@@ -54,6 +54,8 @@ all limits and delays. The draw that spreads clients is another one each time; -
 	f.StringVar(&e.mode, "at-mode", "", "mode of operation that is supposed to be set, primary or dr")
 	f.Uint64Var(&e.draw, "draw", 0, "the draw, to repeat an answer (default: a new one)")
 	f.StringVar(&e.listener, "listener", "", "lb listener (default: the first)")
+	f.StringVar(&e.host, "host", "", "Host of the request, for the listener's routes")
+	f.StringVar(&e.path, "path", "", "path of the request, for the listener's routes")
 	f.StringVar(&e.user, "user", "", "user name")
 	f.StringVar(&e.directory, "directory", "", "directory of the user (default: all, in order)")
 	f.StringVar(&e.ref, "ref", "", "reference from a refusal")
@@ -61,19 +63,20 @@ all limits and delays. The draw that spreads clients is another one each time; -
 }
 
 type explainFlags struct {
-	config, node                   string
-	client, name, qtype            string
-	subnet, mode                   string
-	down                           []string
-	draw                           uint64
-	listener, user, directory, ref string
+	config, node         string
+	client, name, qtype  string
+	subnet, mode         string
+	down                 []string
+	draw                 uint64
+	listener, host, path string
+	user, directory, ref string
 }
 
 func (e explainFlags) run(cmd *cobra.Command) error {
 	if (e.config == "") == (e.node == "") {
 		return usagef(cmd, "give one of --node and --config")
 	}
-	path, query := "explain/lb", url.Values{"client": {e.client}, "listener": {e.listener}}
+	path, query := "explain/lb", e.lbQuery()
 	switch {
 	case e.ref != "":
 		path, query = "explain/ref", url.Values{"ref": {e.ref}}
@@ -95,6 +98,11 @@ func (e explainFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	return printLines(cmd.OutOrStdout(), out.Lines)
+}
+
+// lbQuery is the request to a balancer as the admin API takes it.
+func (e explainFlags) lbQuery() url.Values {
+	return url.Values{"client": {e.client}, "listener": {e.listener}, "host": {e.host}, "path": {e.path}}
 }
 
 // dnsQuery is the DNS question as the admin API takes it.

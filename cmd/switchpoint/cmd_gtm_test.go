@@ -179,7 +179,7 @@ func TestGTMCommands(t *testing.T) {
 		{"gtm status cb.company.com.", 0, []string{"+ us in "}},
 		{"gtm status nothing.company.com", 1, []string{`"nothing.company.com" is not a steered name of this node; it is one of cb.company.com, bank.company.com`}},
 		{"gtm why cb.company.com", 0, []string{
-			"settings: between topology, all_down last-good", "+ us is in since", "decided by: in",
+			"settings: between topology, all_down last-good", "+ us is in for", "decided by: in",
 			"threshold: 1 of 2 members are up", "- 127.0.0.2:1 is down for",
 		}},
 		{"gtm why cb.company.com fr", 1, []string{`has no pool in "fr"`}},
@@ -204,7 +204,10 @@ func TestGTMCommands(t *testing.T) {
 		{"gtm force */us down", 2, []string{"--reason is required"}},
 		{"gtm force cb.company.com/us/127.0.0.1:* draining --reason later --from 2099-01-01T00:00Z", 0, []string{"is forced draining from 2099-01-01 00:00:00Z until released"}},
 		{"gtm release cb.company.com --owner ann", 0, []string{"cb.company.com/us is not forced down any more (by bob: new disks)", "is not forced draining any more", "+ cb.company.com us is in"}},
-		{"gtm release cb.company.com", 1, []string{"nothing is forced or held under"}},
+		{"gtm release cb.company.com", 1, []string{"nothing is forced or held under", "--force says it all the same"}},
+		{"gtm force cb.*/us down --reason x", 0, nil},
+		{"gtm release cb.company.com/us", 1, []string{`nothing is forced or held under "cb.company.com/us" on this node; it is forced down, with all else that it names, by "cb.*/us": release that`}},
+		{"gtm release cb.*", 0, []string{"cb.*/us is not forced down any more"}},
 		{"gtm sites status", 1, []string{"this node follows no sites of Active Directory"}},
 		{"gtm sites approve 1234", 1, []string{"[gtm.sites]"}},
 	} {

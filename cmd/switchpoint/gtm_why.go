@@ -38,7 +38,7 @@ func whyPool(n steer.NameStatus, p steer.PoolStatus, cfg gtm.Name, doc *steer.Op
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	add("")
-	add("%s %s is %s since %s: %s", sign(p.In), p.Datacenter, inOut(p.In), age(p.Since, now), poolWhy(p))
+	add("%s %s is %s for %s: %s", sign(p.In), p.Datacenter, inOut(p.In), age(p.Since, now), poolWhy(p))
 	add("    decided by: %s", p.Rule)
 	add("    serves:     %s", p.Serves)
 	add("    threshold:  %s", threshold(p, cfg))

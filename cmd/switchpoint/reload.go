@@ -48,24 +48,22 @@ func (a *app) reload() error {
 			return err
 		}
 	}
-	if a.gtm != nil {
-		if err := a.gtm.SetNodes(cfg.GTM.Nodes); err != nil {
-			return err
-		}
-	}
 	if err := a.health.configure(cfg.HealthConfig()); err != nil {
 		return err
 	}
+	if a.peer != nil { // before gtm may call a node that is new in it
+		a.peer.SetTable(tables.peer)
+	}
 	if a.gtm != nil {
+		if err := a.gtm.SetNodes(cfg.GTM.Nodes); err != nil {
+			return fmt.Errorf("change [gtm.nodes] after health and peers were swapped: %w", err)
+		}
 		a.gtm.SetTable(tables.gtm)
 	}
 	if a.lb != nil {
 		if err := a.lb.SetTable(tables.lb); err != nil {
 			return fmt.Errorf("swap [lb] after health and gtm were swapped: %w", err)
 		}
-	}
-	if a.peer != nil {
-		a.peer.SetTable(tables.peer)
 	}
 	a.config.Store(tables)
 	a.log.Info("reloaded", "config", cfg.File)

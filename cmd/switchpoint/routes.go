@@ -87,7 +87,7 @@ func (a *app) explainLB(_ context.Context, r admin.Request) (any, error) {
 	if listener == "" {
 		listener = a.config.Load().cfg.LB.Listeners[0].Name
 	}
-	return explanation{a.lb.Explain(listener, client).Lines()}, nil
+	return explanation{a.lb.ExplainRequest(listener, client, r.Query.Get("host"), r.Query.Get("path")).Lines()}, nil
 }
 
 func (a *app) explainLogin(ctx context.Context, r admin.Request) (any, error) {

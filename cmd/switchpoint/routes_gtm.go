@@ -155,14 +155,13 @@ func (a *app) releaseGTM(ctx context.Context, r admin.Request) (any, error) {
 		return nil, err
 	}
 	var removed []steer.Override
-	held := slices.DeleteFunc(named(a.gtm.Status(), o.Pattern), func(p steer.PoolStatus) bool { return !p.Held })
-	if len(held) == 0 && !slices.ContainsFunc(a.gtm.View().Operator().Overrides, func(v steer.Override) bool {
+	now := a.gtm.Status()
+	under := named(now, o.Pattern)
+	held := slices.DeleteFunc(slices.Clone(under), func(p steer.PoolStatus) bool { return !p.Held })
+	if len(held) == 0 && !o.Force && !slices.ContainsFunc(now.Operator.Overrides, func(v steer.Override) bool {
 		return steer.Covers(o.Pattern, v.Pattern)
-	}) && !o.Force {
-		return nil, &admin.Error{
-			Status: http.StatusNotFound,
-			Text:   fmt.Sprintf("nothing is forced or held under %q on this node; --force says it all the same, for what other nodes hold", o.Pattern),
-		}
+	}) {
+		return nil, &admin.Error{Status: http.StatusNotFound, Text: nothingToRelease(o.Pattern, under, now.Operator)}
 	}
 	return a.operate(ctx, o, gtm.Release(o.Pattern, o.Note, &removed), func() []string {
 		var lines []string
@@ -174,6 +173,17 @@ func (a *app) releaseGTM(ctx context.Context, r admin.Request) (any, error) {
 		}
 		return lines
 	})
+}
+
+// nothingToRelease says so, and by which wider pattern the pools under this one are forced.
+func nothingToRelease(pattern string, under []steer.PoolStatus, doc *steer.Operator) string {
+	text := fmt.Sprintf("nothing is forced or held under %q on this node", pattern)
+	for _, v := range doc.Overrides {
+		if slices.ContainsFunc(under, func(p steer.PoolStatus) bool { return concerns(v.Pattern, p) }) {
+			return text + fmt.Sprintf("; it is forced %s, with all else that it names, by %q: release that", v.State, v.Pattern)
+		}
+	}
+	return text + "; --force says it all the same, for what other nodes hold"
 }
 
 // operate makes a change and tells what it did: what tell says, and which pools went in or out.

@@ -14,7 +14,7 @@ func (a *app) newSites(cfg *configs.Config) error {
 	}
 	o := adsites.Options{
 		LDIF: s.LDIF, Refresh: s.Refresh, ApproveAbove: s.ApproveAbove, StateDir: cfg.Node.StateDir,
-		Changed: a.gtm.SetSites, Log: a.log.With("room", "directory"), Metrics: a.registry,
+		Owners: a.gtm.SiteOwners, Changed: a.gtm.SetSites, Log: a.log.With("room", "directory"), Metrics: a.registry,
 	}
 	if s.LDIF == "" {
 		o.Config = &s.Config

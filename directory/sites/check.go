@@ -18,7 +18,10 @@ func (c contents) check() error {
 		}
 		known[fold(s.Name)] = true
 	}
-	for _, s := range c.Subnets {
+	for i, s := range c.Subnets {
+		if i > 0 && c.Subnets[i-1].Prefix.Compare(s.Prefix) >= 0 {
+			return fmt.Errorf("subnet %q is not in its place", s.Prefix)
+		}
 		if !s.Prefix.IsValid() || s.Prefix != s.Prefix.Masked() || !known[fold(s.Site)] {
 			return fmt.Errorf("subnet %q is no prefix or has no site", s.Prefix)
 		}

@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -14,7 +13,7 @@ type Changes struct {
 	Added, Removed []Subnet
 	Moved          []Move
 	// Shifted counts, by site, the subnets that stay where they are but whose site now gets the
-	// other sites in another order, because links, bridges or their costs changed.
+	// owners in another order, because their sites came or went, or links or their costs changed.
 	Shifted map[string]int
 	// Other says in words what changed in sites, links and bridges, a line each.
 	Other []string
@@ -26,23 +25,19 @@ type Move struct {
 	From, To string
 }
 
-// maxOrdered is up to how many sites Diff compares the orders of all sites, which takes the square
-// of their number. Beyond it, any change of links counts every subnet as shifted.
-const maxOrdered = 500
-
-// Diff compares two sets; of the first import old is nil. Locations and problems are not compared:
-// no decision hangs on them.
-func Diff(old, next *Set) Changes {
+// Diff compares two sets; of the first import old is nil. Owners is as for Routes, with the same
+// numbers for both sets; without it nothing is shifted. Locations and problems are not compared: no
+// decision hangs on them.
+func Diff(old, next *Set, owners func(*Set) map[string]int) Changes {
 	if old == nil {
 		old = indexed(contents{Transitive: next.c.Transitive})
 	}
 	var c Changes
 	c.subnets(old, next)
 	c.sites(old, next)
-	before := len(c.Other)
 	c.links(old, next)
-	if len(c.Other) > before {
-		c.shifted(old, next)
+	if len(c.Other) > 0 && owners != nil {
+		c.shifted(old, next, owners)
 	}
 	return c
 }
@@ -74,7 +69,7 @@ func (c Changes) Lines() []string {
 	}
 	lines = append(lines, c.Other...)
 	for _, site := range slices.SortedFunc(maps.Keys(c.Shifted), compareNames) {
-		lines = append(lines, fmt.Sprintf("site %s gets the other sites in another order: %d subnets", site, c.Shifted[site]))
+		lines = append(lines, fmt.Sprintf("site %s gets the datacenters in another order: %d subnets", site, c.Shifted[site]))
 	}
 	return lines
 }
@@ -174,8 +169,8 @@ func (c *Changes) members(what string, before, after []string) {
 	}
 }
 
-// shifted finds the sites that see the sites of both sets in another order.
-func (c *Changes) shifted(old, next *Set) {
+// shifted finds the sites that get the owners in another order.
+func (c *Changes) shifted(old, next *Set, owners func(*Set) map[string]int) {
 	counted := make(map[netip.Prefix]bool, len(c.Added)+len(c.Moved))
 	for _, s := range c.Added {
 		counted[s.Prefix] = true
@@ -183,9 +178,18 @@ func (c *Changes) shifted(old, next *Set) {
 	for _, m := range c.Moved {
 		counted[m.Prefix] = true
 	}
-	changed := orderChanged(old, next)
+	before, after := old.Routes(owners(old)), next.Routes(owners(next))
+	known := make(map[string]bool)
 	for _, s := range next.c.Subnets {
-		if _, ok := old.Site(s.Site); ok && !counted[s.Prefix] && changed(s.Site) {
+		if counted[s.Prefix] {
+			continue
+		}
+		changed, ok := known[s.Site]
+		if !ok {
+			changed = !slices.Equal(before.reached(s.Site), after.reached(s.Site))
+			known[s.Site] = changed
+		}
+		if changed {
 			if c.Shifted == nil {
 				c.Shifted = make(map[string]int)
 			}
@@ -194,39 +198,12 @@ func (c *Changes) shifted(old, next *Set) {
 	}
 }
 
-// orderChanged answers for sites of both sets.
-func orderChanged(old, next *Set) func(site string) bool {
-	var common []string
-	for _, s := range next.c.Sites {
-		if _, ok := old.Site(s.Name); ok {
-			common = append(common, fold(s.Name))
-		}
-	}
-	if len(common) > maxOrdered {
-		return func(string) bool { return true }
-	}
-	known := make(map[string]bool)
-	return func(site string) bool {
-		site = fold(site)
-		changed, ok := known[site]
-		if !ok {
-			changed = !slices.Equal(old.ranked(site, common), next.ranked(site, common))
-			known[site] = changed
-		}
-		return changed
-	}
-}
-
-// ranked is the order of sites as seen from one, with a mark before those that cannot be reached.
-func (s *Set) ranked(from string, sites []string) []string {
-	costs := s.costs(s.sites[from])
-	cost := func(name string) int64 { return costs[s.sites[name]] }
-	out := slices.SortedFunc(slices.Values(sites), func(a, b string) int {
-		return cmp.Or(cmp.Compare(cost(a), cost(b)), cmp.Compare(a, b))
-	})
-	for i, name := range out {
-		if cost(name) == unreachable {
-			return slices.Insert(out, i, "")
+// reached are the owners that a path leads to, the cheapest first.
+func (r *Routes) reached(site string) []int {
+	var out []int
+	for _, s := range r.Order(site) {
+		if s.Reached {
+			out = append(out, s.Owner)
 		}
 	}
 	return out

@@ -188,7 +188,7 @@ func (f *forest) testBridges(t *testing.T) {
 	if got, want := steps(set.Order("Vienna", owners)), "0: site Prague, cost 50; 1: site NewYork, no path of site links"; got != want {
 		t.Errorf("without a bridge: %s", got)
 	}
-	changes := Diff(before, set)
+	changes := Diff(before, set, func(*Set) map[string]int { return owners })
 	if !slices.Contains(changes.Lines(), "site links are not transitive any more: bridges are required") || changes.Shifted["Vienna"] == 0 || changes.Shifted[defaultSite] != 0 {
 		t.Errorf("changes: %q", changes.Lines())
 	}
@@ -308,7 +308,7 @@ func (f *forest) testPages(t *testing.T) {
 		b.WriteString(f.subnetLDIF(Subnet{Prefix: netip.MustParsePrefix(fmt.Sprintf("172.16.%d.%d/31", i/100, i%100*2)), Site: "Vienna"}))
 	}
 	f.Add(b.String())
-	changes := Diff(before, f.mustRead(t))
+	changes := Diff(before, f.mustRead(t), nil)
 	if len(changes.Added) != pageSize || changes.Count() != pageSize {
 		t.Errorf("%d added of %d changes", len(changes.Added), changes.Count())
 	}

@@ -26,6 +26,8 @@ func TestBrokenStateFileIsSetAside(t *testing.T) {
 		"two of a name":   replaced(`"Brno"`, `"PRAGUE"`),
 		"host bits":       replaced("10.0.0.0/8", "10.0.0.1/8"),
 		"no prefix":       replaced("10.0.0.0/8", ""),
+		"subnet twice":    replaced(`[{"prefix":"10.0.0.0/8","site":"Prague"}]`, `[{"prefix":"10.0.0.0/8","site":"Prague"},{"prefix":"10.0.0.0/8","site":"Brno"}]`),
+		"not in order":    replaced(`[{"prefix":"10.0.0.0/8","site":"Prague"}]`, `[{"prefix":"11.0.0.0/8","site":"Prague"},{"prefix":"10.0.0.0/8","site":"Brno"}]`),
 		"unknown site":    replaced(`"site":"Prague"`, `"site":"Vienna"`),
 		"unknown in link": replaced(`["Brno","Prague"]`, `["Vienna","Prague"]`),
 		"negative cost":   replaced(`"cost":5`, `"cost":-5`),

@@ -39,9 +39,11 @@ type Options struct {
 	// ApproveAbove is the number of changed subnets (Changes.Count) up to which a new set is taken
 	// without asking; default 20, negative: never ask.
 	ApproveAbove int
-	StateDir     string // where the last good copy is kept; empty: nowhere
-	Log          *slog.Logger
-	Metrics      prometheus.Registerer
+	// Owners says who is in which site of a set, as for Routes: which sites' order counts as a change.
+	Owners   func(*Set) map[string]int
+	StateDir string // where the last good copy is kept; empty: nowhere
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
 	// Changed is told every new set that differs from the one before, one at a time. It must not call
 	// Approve. The set that New finds on disk is not told: ask Current.
 	Changed func(*Set)
@@ -205,7 +207,7 @@ func (w *Watcher) weigh(set *Set) {
 	w.taking.Lock()
 	defer w.taking.Unlock()
 	before := w.Current()
-	changes := Diff(before, set)
+	changes := Diff(before, set, w.o.Owners)
 	if before == nil || w.o.ApproveAbove < 0 || changes.Count() <= w.o.ApproveAbove {
 		w.take(before, set, changes)
 		return

@@ -157,7 +157,7 @@ func (n *Nodes) hand(ctx context.Context, m *member, d *document) error {
 	}
 	theirs, err := decodeDocument(answer.Document)
 	if err != nil {
-		return fmt.Errorf("from %s: %w", m.name, err)
+		return fmt.Errorf("from %s: %s", m.name, brief(err))
 	}
 	return n.adopt(theirs, m.name)
 }
@@ -177,12 +177,13 @@ func (n *Nodes) takeOperator(_ context.Context, trust peer.Trust, body []byte) (
 	var theirs steer.Stamp
 	if len(q.Document) > 0 {
 		d, err := decodeDocument(q.Document)
-		if err != nil {
-			n.log.Warn("operators' document refused", "from", m.name, "err", err)
-			return nil, &peer.RemoteError{Code: peer.CodeBadRequest, Text: err.Error()}
+		code := peer.CodeBadRequest
+		if err == nil {
+			err, code = n.adopt(d, m.name), peer.CodeInternal
 		}
-		if err := n.adopt(d, m.name); err != nil {
-			return nil, err
+		n.refused(m, err)
+		if err != nil {
+			return nil, &peer.RemoteError{Code: code, Text: err.Error()}
 		}
 		theirs = d.stamp()
 		n.mu.Lock()
@@ -197,6 +198,32 @@ func (n *Nodes) takeOperator(_ context.Context, trust peer.Trust, body []byte) (
 	return json.Marshal(answer)
 }
 
+// refused logs why a document of another node is not taken over, when that changes: it comes again
+// with every report.
+func (n *Nodes) refused(m *member, err error) {
+	why := ""
+	if err != nil {
+		why = brief(err)
+	}
+	n.mu.Lock()
+	was := m.refused
+	m.refused = why
+	n.mu.Unlock()
+	if why != "" && why != was {
+		n.log.Warn("operators' document refused", "from", m.name, "err", why)
+	}
+}
+
+// brief is an error that stays readable, however many faults a document has.
+func brief(err error) string {
+	const most = 500
+	text := err.Error()
+	if len(text) > most {
+		text = short(text, most) + "..."
+	}
+	return text
+}
+
 // adopt puts a document of another node on disk and in force if it is newer than the one that is.
 // What one of both says that the other was not made from is lost, and logged.
 func (n *Nodes) adopt(theirs *document, from string) error {
@@ -209,6 +236,10 @@ func (n *Nodes) adopt(theirs *document, from string) error {
 	if !theirs.operator.Newer(now.operator) {
 		n.mourn(theirs.operator, now.operator)
 		return nil
+	}
+	if ahead := theirs.operator.Version - now.operator.Version; ahead > maxAhead {
+		return fmt.Errorf("version %d of %s is too far ahead of version %d here to be of operators: stop every node that has it, remove its %s and start it again",
+			theirs.operator.Version, theirs.operator.Node, now.operator.Version, documentFile)
 	}
 	if err := keep(n.o.StateDir, theirs); err != nil {
 		return err // both ends get to know it, with every report again
@@ -231,6 +262,6 @@ func (n *Nodes) mourn(loser, winner *steer.Operator) {
 	if len(what) == 0 {
 		return
 	}
-	n.log.Warn(fmt.Sprintf("what operators said was replaced by version %d of %s: say it again if it is still meant", winner.Version, winner.Node),
-		"lost", strings.Join(what, "; "), "version", loser.Version, "made_by", loser.Node)
+	n.log.Warn("what operators said was replaced: say it again if it is still meant", "lost", strings.Join(what, "; "),
+		"version", loser.Version, "made_by", loser.Node, "replaced_by", winner.Version, "replaced_by_node", winner.Node)
 }

@@ -53,7 +53,7 @@ func TestChangeReplacedAtTheSameMoment(t *testing.T) {
 		t.Errorf("%+v", acks)
 	}
 	for _, s := range []*site{uk, us} {
-		if log := s.logged.String(); !strings.Contains(log, "replaced by version 1 of zz") || !strings.Contains(log, "mode dr by alice") {
+		if log := s.logged.String(); !strings.Contains(log, "replaced_by=1 replaced_by_node=zz") || !strings.Contains(log, "mode dr by alice") {
 			t.Errorf("%s logged\n%s", s.name, log)
 		}
 	}
@@ -134,6 +134,56 @@ func TestWhoMayCall(t *testing.T) {
 		if _, remote := errors.AsType[*peer.RemoteError](err); tc.want == "" && err != nil || tc.want != "" && (!remote || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s calls %s with %.60s: %v", tc.from, tc.method, tc.body, err)
 		}
+	}
+}
+
+// A node with a fault hands its document over with every report.
+func TestFaultyDocumentIsLoggedOnce(t *testing.T) {
+	sites := wired(t, "uk", "us")
+	uk := sites["uk"]
+	hand := func(document string) error {
+		_, err := uk.takeOperator(t.Context(), peer.Trust{Name: "us"}, []byte(`{"document":`+document+`}`))
+		return err
+	}
+	bad := `{"version":1,"node":"us","overrides":[` + strings.TrimSuffix(strings.Repeat("{},", steer.MaxOverrides), ",") + `]}`
+	for range 3 {
+		if hand(bad) == nil {
+			t.Fatal("it is taken")
+		}
+	}
+	if log := uk.logged.String(); strings.Count(log, "\n") != 1 || len(log) > 1000 {
+		t.Errorf("%d lines, %d bytes: %.500s", strings.Count(log, "\n"), len(log), log)
+	}
+	if err := hand(`{"version":1,"node":"us"}`); err != nil {
+		t.Fatal(err)
+	}
+	if hand(bad) == nil || strings.Count(uk.logged.String(), "refused") != 2 {
+		t.Errorf("a new fault is not logged: %s", uk.logged)
+	}
+}
+
+// Taken over, a version like that would leave no room for what operators say later.
+func TestVersionFarAheadIsRefused(t *testing.T) {
+	sites := wired(t, "uk", "us")
+	uk, us := sites["uk"], sites["us"]
+	for _, ahead := range []uint64{maxAhead + 1, 1 << 53} {
+		d, err := encodeDocument(&steer.Operator{Version: ahead, Node: "us"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		us.document.Store(d)
+		if _, err := uk.takeOperator(t.Context(), peer.Trust{Name: "us"}, fmt.Appendf(nil, `{"document":%s}`, d.raw)); err == nil || !strings.Contains(err.Error(), "too far ahead") {
+			t.Errorf("handed over: %v", err)
+		}
+		if err := uk.hand(t.Context(), uk.member("us"), emptyDocument()); err == nil || !strings.Contains(err.Error(), documentFile) {
+			t.Errorf("answered: %v", err)
+		}
+		if got := uk.Operator().Version; got != 0 {
+			t.Errorf("version %d is in force", got)
+		}
+	}
+	if o, _, err := uk.Change(t.Context(), func(o *steer.Operator) error { setMode("dr")(o); return nil }); err != nil || o.Mode != "dr" {
+		t.Errorf("operators have no word any more: %v", err)
 	}
 }
 

@@ -33,7 +33,7 @@
 //     last is there, and a change counts only on top of what it was made from (take).
 //   - Only checks that this node itself watches count, and only reports of members, by the name
 //     that their key is trusted under.
-//   - Fewer than k nodes never take a target out, and a blind one's view is in none of the k.
+//   - Fewer than k nodes never make a target down, and a blind one's view is in none of the k.
 //   - A version of the operators' document is on disk before it is in force or acknowledged. The
 //     higher version wins, then the greater node name, so that all nodes end with the same one,
 //     whatever way it took (anti-entropy with every report).
@@ -41,7 +41,7 @@
 //     operators' document are of the clock.
 //
 // Failure rules: a node that cannot be reached is told everything again when it can. A report or a
-// document with a fault is refused whole, and its sender told why; it shows in Show. A document
-// file with a fault is set aside and reported, and the document of the others is taken over. What
+// document with a fault, or with a version that no operators can have reached (maxAhead), is refused
+// whole, and its sender told why; it shows in Show. A document file with a fault is set aside and reported, and the document of the others is taken over. What
 // operators said on the losing side of a partition is logged as a warning on the nodes that had it.
 package nodes

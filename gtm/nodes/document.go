@@ -13,6 +13,11 @@ import (
 // maxDocument bounds the operators' document, in bytes.
 const maxDocument = 256 << 10
 
+// maxAhead is how many versions a document of another node may be ahead of this node's. Operators
+// do not say so much: such a version is a fault, and each one that is taken over brings the end of
+// all versions nearer.
+const maxAhead = 1 << 20
+
 // document is the operators' document with the bytes that it was read from: they are kept and
 // handed on as they are, so that a node does not lose what only a newer one understands. It
 // never changes.

@@ -268,3 +268,22 @@ func TestChangeThatCannotBeKeptIsNone(t *testing.T) {
 		t.Errorf("taken over, and not on disk: %v", err)
 	}
 }
+
+// A disk that is full is met with every report of another node.
+func TestDiskFaultIsTheSameEachTime(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, documentFile), 0o700); err != nil { // nothing can be renamed to it
+		t.Fatal(err)
+	}
+	d, err := encodeDocument(version(t, &steer.Operator{}, "us", setMode("dr")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := keep(dir, d), keep(dir, d)
+	if one == nil || two == nil || one.Error() != two.Error() {
+		t.Errorf("%v\n%v", one, two)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -68,6 +68,7 @@ type member struct {
 	inTouch bool        // as last logged
 	trouble string      // why reports do not reach it; empty: they do
 	told    steer.Stamp // the version of the document that it answered with last
+	refused string      // why its document was not taken over when it last handed one over
 }
 
 // New reads the operators' document. One that cannot be used is set aside and reported.

@@ -45,7 +45,7 @@ type ballot struct {
 // What else is known of the target comes from this node if it agrees, else from the first by name
 // that does; load and response time from this node as soon as it sees the target.
 func agree(ballots []ballot, need int) (healthcheck.Status, bool) {
-	n, downs := 0, 0
+	n := 0
 	var count [healthcheck.Maintenance + 1]int
 	for i := range ballots {
 		if s := ballots[i].state; s != healthcheck.Unknown {
@@ -56,9 +56,9 @@ func agree(ballots []ballot, need int) (healthcheck.Status, bool) {
 	if n == 0 {
 		return healthcheck.Status{}, false
 	}
-	need, downs = min(need, n), count[healthcheck.Down]
+	need = min(need, n)
 	state := healthcheck.Down
-	if downs < need {
+	if count[healthcheck.Down] < need {
 		state = most(count)
 	}
 	w := witness(ballots, state)

@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"fmt"
-	"math/rand"
 	"testing"
 	"time"
 
@@ -193,8 +192,7 @@ func TestAgreeProperties(t *testing.T) {
 			}
 		}
 		// The order plays no part.
-		turned := append([]ballot(nil), ballots...)
-		rand.New(rand.NewSource(int64(rapid.Int().Draw(t, "seed")))).Shuffle(len(turned), func(i, j int) { turned[i], turned[j] = turned[j], turned[i] })
+		turned := rapid.Permutation(ballots).Draw(t, "turned")
 		if again, _ := agree(turned, need); again != got {
 			t.Fatalf("in another order: %+v\nnot: %+v", again, got)
 		}

@@ -19,7 +19,7 @@ func health(s healthcheck.State, since int) healthcheck.Status {
 	return healthcheck.Status{State: s, Reason: "as " + s.String(), Since: at(since), At: at(since), Load: noLoad}
 }
 
-// alone is node "here" with others, without anything running.
+// among is node "here" with others, without anything running.
 func among(t *testing.T, c Config) *Nodes {
 	t.Helper()
 	n, err := New(Options{Config: c, Name: "here", Call: noCall})
@@ -110,6 +110,7 @@ func TestDoubtEnds(t *testing.T) {
 		want   bool
 	}{
 		{29, 0, true}, {49, 0, true}, {50, 0, false}, {50, 30 * time.Second, true}, {120, 30 * time.Second, false},
+		{629, healthcheck.MaxSteady, true}, {630, healthcheck.MaxSteady, false}, // manual resume: no probe ends it
 	} {
 		h.At, h.Steady = at(tc.at), tc.steady
 		if got := back.doubtful(&h); got != tc.want {

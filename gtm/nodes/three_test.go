@@ -208,7 +208,7 @@ func TestOperatorsDocumentConverges(t *testing.T) {
 	}
 	w.until("us says what is lost", func() bool {
 		log := us.logged.String()
-		return strings.Contains(log, "level=WARN") && strings.Contains(log, "replaced by version 4 of uk") && strings.Contains(log, "mode dr by alice")
+		return strings.Contains(log, "level=WARN") && strings.Contains(log, "replaced_by=4 replaced_by_node=uk") && strings.Contains(log, "mode dr by alice")
 	})
 	for _, s := range w.sites { // of this and of nothing else
 		for line := range strings.Lines(s.logged.String()) {

@@ -22,7 +22,9 @@ type watch struct {
 func newWatch(checks map[healthcheck.Key]healthcheck.Ref) *watch {
 	w := &watch{byKey: make(map[healthcheck.Key]int, len(checks)), byRef: make(map[healthcheck.Ref]int, len(checks))}
 	for k := range checks {
-		w.keys = append(w.keys, k)
+		if len(k.Address) <= maxAddress && len(k.Monitor) <= maxMonitor { // others refuse a report with a longer one
+			w.keys = append(w.keys, k)
+		}
 	}
 	slices.SortFunc(w.keys, func(a, b healthcheck.Key) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Monitor, b.Monitor))
@@ -53,6 +55,9 @@ func move[T any](values []T, from, to *watch) []T {
 // sightGrace is how long a target may take to be judged up again after the node was blind: some
 // more than rise * interval and a time-out of the defaults.
 const sightGrace = 20 * time.Second
+
+// maxGrace ends the doubt in a down that no probe may end (manual resume), or not for long.
+const maxGrace = 10 * time.Minute
 
 // blindAfter is how many rounds in a row in which no anchor answers make a node blind.
 const blindAfter = 2
@@ -86,7 +91,7 @@ func (s sight) after(answered bool, now time.Time) sight {
 //	the node is blind
 //	the operators' word, a maintenance window, a hold      the node's own affair
 //	a state from before a restart                          it is old
-//	down since an anchor last answered                     until one does
+//	down since an anchor last answered                     from the first round without one until one does
 //	down since the node was blind                          until the probes have had time to rise
 func (s sight) observe(h *healthcheck.Status) vote {
 	v := vote{load: noLoad}
@@ -109,7 +114,7 @@ func (s sight) doubtful(h *healthcheck.Status) bool {
 	case s.back.IsZero() || h.Since.Before(s.lost) || h.Since.After(s.back):
 		return false
 	}
-	return h.At.Before(s.back.Add(max(sightGrace, 3*h.Steady)))
+	return h.At.Before(s.back.Add(min(max(sightGrace, 3*h.Steady), maxGrace)))
 }
 
 // told says whether a state is this node's own word, which others do not outvote.

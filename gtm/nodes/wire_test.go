@@ -92,10 +92,31 @@ func TestRoughVoteFitsTheBounds(t *testing.T) {
 	if _, err := decodeReport(parts[0]); err != nil {
 		t.Error(err)
 	}
-	for in, want := range map[time.Duration]time.Duration{-1: 0, 999: 0, time.Second: 1, 7*time.Second + 1: 4, 8 * time.Second: 8} {
-		if got := coarse(in); got != want*time.Second {
+	for in, want := range map[time.Duration]time.Duration{
+		-1: 0, 999: 0, time.Second: time.Second, 7*time.Second + 1: 4 * time.Second, 8 * time.Second: 8 * time.Second,
+	} {
+		if got := coarse(in); got != want {
 			t.Errorf("%s is roughly %s", in, got)
 		}
+	}
+}
+
+// A check whose name fits no report costs the others nothing: each node decides on it alone.
+func TestNameTooLongForAReport(t *testing.T) {
+	w := newWatch(map[healthcheck.Key]healthcheck.Ref{
+		key(0): 0, {Address: "192.0.2.1:443", Monitor: strings.Repeat("m", maxMonitor+1)}: 1,
+	})
+	var mine own
+	mine.reset(w)
+	for i := range mine.votes {
+		mine.votes[i].state = up
+	}
+	parts, err := report{Node: "here", Start: 1, Seq: 1}.encode(mine.after(0, w, at(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := decodeReport(parts[0]); err != nil || len(r.Checks) != 1 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

@@ -37,6 +37,9 @@ func (b *builder) subnets(cfg Config, set *sites.Set) []entry {
 	return out
 }
 
+// Owners says which datacenter, as an index into Config.Datacenters, stands in which site.
+func (t *Table) Owners(set *sites.Set) map[string]int { return t.cfg.owners(set) }
+
 // owners says which datacenter stands in which site: what the configuration lists, and where it
 // says nothing of a site, the datacenter of the same name.
 func (c Config) owners(set *sites.Set) map[string]int {

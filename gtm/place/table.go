@@ -1,7 +1,9 @@
 package place
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/gaissmai/bart"
 )
@@ -186,6 +188,9 @@ func (t *Table) PickDomain(names []string) string {
 	}
 	return best
 }
+
+// Suffixes are those of all [[gtm.domain]], sorted.
+func (t *Table) Suffixes() []string { return slices.Sorted(maps.Keys(t.domains)) }
 
 // Reverse says how names of computers are found.
 func (t *Table) Reverse() Reverse { return t.cfg.Reverse }

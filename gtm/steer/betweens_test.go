@@ -81,9 +81,11 @@ func TestBetweenTables(t *testing.T) {
 	low, high := nearUse(drawShed, 0.1), nearUse(drawShed, 0.3)
 	f("us: us 0 uk 10 de 20", BetweenTopology, "", low, 0, 0.2)
 	f("uk: uk 0 us 10 de 20", BetweenTopology, "", high, 0, 0.2)
-	f("uk: uk 0 us 10 de 20", BetweenTopology, "", low, 0.2) // us sheds, but comes later
-	f("de: de 0 uk 10 us 20", BetweenTopology, "", low, 0.2, 0.2)
-	f("uk: uk 0 us 10 de 20", BetweenTopology, "", low, 0.2, 0.2, 0.2) // nobody can take them
+	f("uk: uk 0 us 10 de 20", BetweenTopology, "", low, 0.2)           // us sheds, but comes later
+	f("us: us 0 uk 10 de 20", BetweenTopology, "", low, 0.2, 0.2)      // drawn 0.1 of 0.2: us keeps it
+	f("de: de 0 uk 10 us 20", BetweenTopology, "", low, 0.8, 0.2)      // us sheds it as well
+	f("uk: uk 0 us 10 de 20", BetweenTopology, "", low, 0.8, 0.2, 0.8) // nobody else is left
+	f("de: de 0 uk 10 us 20", BetweenTopology, "", nearUse(drawShed, 0.01), 0.2, 0.2)
 	f("de: de 10 us 20", BetweenTopology, "uk", low, 0.2)
 	f("uk: uk 0 us 10 de 20", BetweenFailover, "", low, 0.2)
 }
@@ -116,7 +118,7 @@ func TestChances(t *testing.T) {
 	f("overload: uk sheds 20 % of its clients; drawn 0.30: it stays\nin uk: the rotation begins with 10.1.0.1",
 		between(t, BetweenTopology, "", 0, 0.2).Decide(0, Client{Order: order, Draw: nearUse(drawShed, 0.3)}))
 	f("overload: uk sheds 20 % of its clients; drawn 0.10: no other takes this one, it stays\nin uk: the rotation begins with 10.1.0.1",
-		between(t, BetweenTopology, "", 0.1, 0.2, 0.1).Decide(0, Client{Order: order, Draw: nearUse(drawShed, 0.1)}))
+		between(t, BetweenTopology, "", 0.8, 0.2, 0.8).Decide(0, Client{Order: order, Draw: nearUse(drawShed, 0.1)}))
 	f("", between(t, BetweenWeighted, "us uk de").Decide(0, Client{Order: order}))
 
 	up := []string{"up", "up", "up"}
@@ -139,6 +141,9 @@ func TestCandidates(t *testing.T) {
 	f("uk uk. true 0/1 chosen: up", d, 0)
 	f("us us. false -1/0 left out: an operator took it out", d, 1)
 	f("de de. false 20/1 serves, but the client has an earlier datacenter that serves (SRV: next priority)", d, 2)
+	d = between(t, BetweenTopology, "", 0, 0.2).Decide(0, Client{Order: []int{1, 0, 2}, Draw: nearUse(drawShed, 0.1)})
+	f("us us. true 0/1 chosen: up", d, 0)
+	f("uk uk. false 10/1 serves, but sheds this client for overload (SRV: next priority)", d, 1)
 	d = between(t, BetweenFailover, "").Decide(0, Client{Order: []int{1, 0, 2}})
 	f("uk uk. false 10/1 serves, but an earlier datacenter of the list serves (SRV: next priority)", d, 1)
 	d = oneOfThree(t, Name{Method: MethodFailover}, 0, "down", "up", "up")

@@ -59,6 +59,8 @@ func (d *Decision) why(i int, serves bool, c Candidate) string {
 		return "left out: " + g.why
 	case !serves:
 		return "left out: " + g.whyNot(c.State)
+	case d.moved && i == d.best+1:
+		return "serves, but sheds this client for overload (SRV: next priority)"
 	case i != d.best:
 		return "serves, but " + d.earlier() + " (SRV: next priority)"
 	}

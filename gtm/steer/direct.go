@@ -144,7 +144,7 @@ func (d *director) statusOf(m *member) healthcheck.Status {
 	switch {
 	case d.Supposed != nil && d.Supposed(m.id):
 		return healthcheck.Status{
-			State: healthcheck.Down, Reason: "supposed to be down", Load: healthcheck.Load{Active: -1, Capacity: -1},
+			State: healthcheck.Down, Reason: "supposed to be down", Steady: healthcheck.MaxSteady, Load: healthcheck.Load{Active: -1, Capacity: -1},
 		}
 	case !m.monitored:
 		return healthcheck.Status{

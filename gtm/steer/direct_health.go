@@ -3,6 +3,7 @@ package steer
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"switchpoint/healthcheck"
 )
@@ -73,6 +74,15 @@ func measure(room []int, upThresh float64, status []healthcheck.Status) measurem
 		m.health = ill
 	}
 	return m
+}
+
+// prefer leaves only the members that serve and are good too, where there are some. Of members of which
+// nothing is known yet, after a restart or under a new monitor, those that served last are the best guess.
+func (m *measurement) prefer(good []int) {
+	isGood := func(j int) bool { return slices.Contains(good, j) }
+	if slices.ContainsFunc(m.serving, isGood) {
+		m.serving = slices.DeleteFunc(m.serving, func(j int) bool { return !isGood(j) })
+	}
 }
 
 // isPlanned says whether a member is out because a person said so.

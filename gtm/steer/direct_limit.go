@@ -39,11 +39,11 @@ func (m *making) demote() {
 	down := !m.canServe()
 	for _, i := range m.newlyIll() {
 		switch {
-		case !m.past.pools[i].took || !m.eligible(i) || m.Supposed != nil:
+		case !m.past.pools[i].took || !m.eligible(i):
 			m.goes(i, false)
 		case down || len(m.keepable(i)) == 0:
 			m.goes(i, m.ManualResume)
-		case used < m.MaxDemotions:
+		case used < m.MaxDemotions || m.Supposed != nil:
 			used++
 			m.goes(i, m.ManualResume)
 			m.past.pools[i].demoted = m.Now
@@ -79,7 +79,7 @@ func (m *making) goes(i int, hold bool) {
 // eligible says whether the pool may serve as far as operators and the mode are concerned.
 func (m *making) eligible(i int) bool {
 	p := &m.name.pools[i]
-	if said := m.words.about(p.id); said != nil {
+	if said := m.words.about(p, ""); said != nil {
 		return !said.out()
 	}
 	return m.inMode(p)

@@ -14,7 +14,7 @@ func (m *making) record() {
 		if m.policy == "" && known && v.verdict != kept {
 			past.good = v.serving
 		}
-		if v.verdict != unknown {
+		if v.verdict != unknown && v.verdict != unknownGone {
 			m.recordTurn(i, v.in && m.policy == "")
 		}
 	}
@@ -25,7 +25,8 @@ func (m *making) record() {
 	m.recordIgnored()
 }
 
-// recordTurn notes a pool that goes in or out. What is in at its first sight is no news.
+// recordTurn notes a pool that goes in or out. What is in at its first sight is no news, nor is what waits
+// for its mode of operation; the switch of the mode has an event of its own.
 func (m *making) recordTurn(i int, in bool) {
 	v, past := &m.pools()[i], &m.past.pools[i]
 	first := !past.seen
@@ -45,11 +46,14 @@ func (m *making) recordTurn(i int, in bool) {
 	if !first {
 		m.past.changed = m.Now
 	}
-	what := "pool is out"
-	if in {
-		what = "pool is in"
+	if first && v.verdict == otherMode {
+		return
 	}
-	m.tell(Event{Datacenter: m.name.pools[i].Datacenter, What: what, Why: c.Why, Bad: !in || v.verdict != takesPart})
+	what, well := "pool is out", v.verdict == otherMode
+	if in {
+		what, well = "pool is in", v.verdict == takesPart
+	}
+	m.tell(Event{Datacenter: m.name.pools[i].Datacenter, What: what, Why: c.Why, Bad: !well})
 }
 
 func (m *making) tell(e Event) {

@@ -12,8 +12,10 @@ import (
 //	mode              it belongs to another mode of operation           out       never
 //	demotion limit    it is ill, and too many others went just now      in        -
 //	down              nobody in it may be answered                      out       never
-//	unknown           no state is known yet                             out       fourth
-//	traffic           all are down, some only because traffic fails     out       fifth
+//	unknown           no state is known yet                             out       fourth; it went
+//	                                                                              because of its health
+//	                                                                              before: fifth
+//	traffic           all are down, some only because traffic fails     out       sixth
 //	manual resume     it went because of its health, nobody released    out       third
 //	failback delay    it is well again, not for long enough             out       second
 //	threshold         fewer members are up than up_thresh wants         out       first
@@ -34,6 +36,7 @@ const (
 	held
 	waiting
 	unknown
+	unknownGone // unknown, and gone when it was known last
 	trafficFails
 	belowThreshold
 )
@@ -42,17 +45,17 @@ const (
 func (v verdict) String() string {
 	return [...]string{
 		"in", "forced up", "forced out", "mode", "demotion limit", "down", "manual resume",
-		"failback delay", "unknown", "traffic", "threshold",
+		"failback delay", "unknown", "unknown", "traffic", "threshold",
 	}[v]
 }
 
 // resorts are the kinds of last resort, the best first.
-var resorts = [...]verdict{belowThreshold, waiting, held, unknown, trafficFails}
+var resorts = [...]verdict{belowThreshold, waiting, held, unknown, unknownGone, trafficFails}
 
 // decide finds the row of a pool. demote and comeBack have brought its past up to date.
 func (m *making) decide(i int) {
 	p, v, h, past := &m.name.pools[i], &m.pools()[i], &m.health[i], &m.past.pools[i]
-	said := m.words.about(p.id)
+	said := m.words.about(p, "")
 	v.serving, v.rule, v.in = h.serving, h.rule, true
 	switch {
 	case said != nil && !said.out() && len(h.serving) > 0:
@@ -65,7 +68,10 @@ func (m *making) decide(i int) {
 		m.keep(i)
 	case len(h.serving) == 0:
 		v.out(nobody, h.rule+m.afterwards(past))
+	case h.health == unclear && past.gone:
+		v.out(unknownGone, "nothing is known of the datacenter yet, and it was out because of its health before")
 	case h.health == unclear:
+		h.prefer(past.good)
 		v.out(unknown, "nothing is known of the datacenter yet")
 	case h.ejected:
 		v.out(trafficFails, "all its members are down, some only because their traffic fails")

@@ -13,9 +13,8 @@ type words []word
 
 type word struct {
 	*Override
-	head    string // the part of the pattern for the name
-	tail    string // the rest
-	ignored bool   // the safety rules do not let it through
+	name, datacenter, address string // the parts of the pattern; empty: all
+	ignored                   bool   // the safety rules do not let it through
 }
 
 // hear gives the overrides for which when holds, made ready once for all names. A state that this
@@ -25,7 +24,9 @@ func (o *Operator) hear(when func(Override) bool) words {
 	for i := range o.Overrides {
 		w := word{Override: &o.Overrides[i]}
 		if when(*w.Override) && w.state() != healthcheck.Unknown {
-			w.head, w.tail, _ = strings.Cut(w.Pattern, "/")
+			var below string
+			w.name, below, _ = strings.Cut(w.Pattern, "/")
+			w.datacenter, w.address, _ = strings.Cut(below, "/")
 			out = append(out, w)
 		}
 	}
@@ -36,26 +37,34 @@ func (o *Operator) hear(when func(Override) bool) words {
 func (w words) on(n *name) words {
 	var out words
 	for i := range w {
-		if covers(w[i].head, n.id) {
+		if glob(w[i].name, n.id) {
 			out = append(out, w[i])
 		}
 	}
 	return out
 }
 
-// about gives the word that counts for "name/datacenter" or "name/datacenter/address:port": the
+// about gives the word that counts for a pool of the name, or for the member at an address in it: the
 // newest that is not ignored.
-func (w words) about(id string) *word {
-	if len(w) == 0 {
-		return nil
-	}
-	_, below, _ := strings.Cut(id, "/") // on has looked at the name
+func (w words) about(p *pool, address string) *word {
 	for i := range slices.Backward(w) {
-		if !w[i].ignored && (w[i].tail == "" || covers(w[i].tail, below)) {
+		if !w[i].ignored && w[i].concerns(p, address) {
 			return &w[i]
 		}
 	}
 	return nil
+}
+
+// concerns says whether the word, which is on the pool's name, names the pool; or, where there is an
+// address, the member or the pool.
+func (w *word) concerns(p *pool, address string) bool {
+	switch {
+	case w.datacenter == "":
+		return true
+	case !glob(w.datacenter, p.Datacenter):
+		return false
+	}
+	return w.address == "" || address != "" && glob(w.address, address)
 }
 
 // out says whether the word takes what it names out.
@@ -81,7 +90,7 @@ func (w words) over(p *pool, measured []healthcheck.Status, now time.Time) []hea
 	}
 	out := measured
 	for i := range p.members {
-		said := w.about(p.members[i].id)
+		said := w.about(p, p.members[i].at)
 		if said == nil {
 			continue
 		}

@@ -17,6 +17,10 @@ func (c Client) share(use int) float64 {
 // portion makes bits a number from 0 up to but without 1.
 func portion(bits uint64) float64 { return float64(bits>>11) / (1 << 53) }
 
+// Unrelated gives bits that tell nothing about what a decision made of a draw, for what else an answer
+// leaves to chance. Those of zero are zero.
+func Unrelated(draw uint64) uint64 { return mix(draw) }
+
 // golden is the step of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
 // generators, 2014), of which mix is the output function: neighbouring inputs give unrelated
 // outputs, and no two inputs the same.

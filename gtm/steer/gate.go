@@ -2,6 +2,7 @@ package steer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,8 @@ const maxRefusals = 10
 
 // Check is the gate before what operators say becomes the document in force: whether next, in the place
 // of the document that v follows, keeps the safety rules. The error is a problem.List with a name as
-// the path of each problem. For each name, at now and whenever an override of next begins:
+// the path of each problem. For each name, at now and whenever an override of next begins, or one ends
+// that keeps something in:
 //
 //	row                                                                        without force   with force
 //	people leave fewer than min_datacenters in, and fewer than before          refused         refused
@@ -34,7 +36,7 @@ func Check(t *Table, v *View, next *Operator, now time.Time, force bool) error {
 	}
 	var l problem.List
 	refused := make(map[int]bool)
-	for _, at := range beginnings(next, now) {
+	for _, at := range turns(next, now) {
 		g.at, g.soon = at, !at.After(now)
 		g.check(&l, refused)
 	}
@@ -46,14 +48,18 @@ func Check(t *Table, v *View, next *Operator, now time.Time, force bool) error {
 	return l.Err()
 }
 
-// beginnings are the times to look at: now, and when overrides begin.
-func beginnings(o *Operator, now time.Time) []time.Time {
+// turns are the times to look at: now, and when overrides begin, or end that keep something in.
+func turns(o *Operator, now time.Time) []time.Time {
 	out := []time.Time{now}
-	seen := map[time.Time]bool{}
-	for _, w := range o.hear(func(v Override) bool { return v.From.After(now) }) {
-		if !seen[w.From] {
-			seen[w.From] = true
-			out = append(out, w.From)
+	add := func(at time.Time) {
+		if at.After(now) && !slices.ContainsFunc(out, at.Equal) {
+			out = append(out, at)
+		}
+	}
+	for _, w := range o.hear(func(v Override) bool { return !v.Over(now) }) {
+		add(w.From)
+		if !w.out() {
+			add(w.Until)
 		}
 	}
 	return out
@@ -113,8 +119,11 @@ func (g *gate) suppose(d *director, i int) *making {
 func (g *gate) refuse(n *name, before, after *making) (what, cure string) {
 	need := n.quorum(g.next.mode())
 	if left := after.left(after.words); left < need && left < before.left(before.words) {
-		return fmt.Sprintf("operators would leave %d of its %d datacenters in, min_datacenters wants %d", left, len(n.pools), need),
-			"release another one first, or take out less"
+		cure = "release another one first, or take out less"
+		if len(n.pools) == need {
+			cure = "none of them can be spared: leave this name out with narrower patterns, such as OTHER-NAME/DATACENTER"
+		}
+		return fmt.Sprintf("operators would leave %d of its %d datacenters in, min_datacenters wants %d", left, len(n.pools), need), cure
 	}
 	if g.force {
 		return "", ""

@@ -123,9 +123,11 @@ func (v Override) active(now time.Time) bool {
 // Over says whether the override has ended by itself.
 func (v Override) Over(now time.Time) bool { return !v.Until.IsZero() && !now.Before(v.Until) }
 
-// released says whether a hold on "name/datacenter" that began under a version is over.
+// released says whether a hold on "name/datacenter" that began under a version is over. A hold of a
+// later version than this document's is older than all that it says: a document that was lost
+// begins anew.
 func (o *Operator) released(what string, since uint64) bool {
 	return slices.ContainsFunc(o.Releases, func(r Release) bool {
-		return r.Version > since && covers(r.Pattern, what)
+		return (r.Version > since || since > o.Version) && covers(r.Pattern, what)
 	})
 }

@@ -77,12 +77,13 @@ func TestWithAndWithout(t *testing.T) {
 }
 
 func TestReleased(t *testing.T) {
-	o := &Operator{Releases: []Release{{Pattern: "*/us", Version: 5}, {Pattern: "cb", Version: 3}}}
+	o := &Operator{Version: 8, Releases: []Release{{Pattern: "*/us", Version: 5}, {Pattern: "cb", Version: 3}}}
 	for _, tc := range []struct {
 		what  string
 		since uint64
 		want  bool
-	}{{"cb/us", 4, true}, {"cb/us", 5, false}, {"cb/uk", 2, true}, {"cb/uk", 3, false}, {"www/uk", 0, false}} {
+	}{{"cb/us", 4, true}, {"cb/us", 5, false}, {"cb/uk", 2, true}, {"cb/uk", 3, false}, {"www/uk", 0, false}, {"cb/us", 8, false},
+		{"cb/us", 9, true}, {"www/uk", 9, false}} { // under a document that is lost: this one began anew
 		if got := o.released(tc.what, tc.since); got != tc.want {
 			t.Errorf("%s, held since version %d: %v", tc.what, tc.since, got)
 		}
@@ -172,6 +173,20 @@ func TestOperatorValidate(t *testing.T) {
 	}
 	if err := good.Validate(); err != nil {
 		t.Errorf("the clone shares something: %v", err)
+	}
+	for want, spoil := range map[string]func(*Operator){
+		"version 9007199254740993 is not possible": func(o *Operator) { o.Version = 1<<53 + 1 },
+		"mode_version: 3 is not yet there":         func(o *Operator) { o.ModeVersion = 3 },
+		"past[0]: 2 is not before":                 func(o *Operator) { o.Past[0].Version = 2 },
+		"past[1]: 1 is not after":                  func(o *Operator) { o.Past = append(o.Past, Stamp{1, "us"}) },
+		"overrides[0]: it is of version 3":         func(o *Operator) { o.Overrides[0].Version = 3 },
+		"releases[0]: it is of version 3":          func(o *Operator) { o.Releases[0].Version = 3 },
+	} {
+		bad := good.Clone()
+		spoil(bad)
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %s", err, want)
+		}
 	}
 	many := good.Clone()
 	many.Overrides = make([]Override, MaxOverrides+1)

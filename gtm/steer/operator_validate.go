@@ -62,8 +62,11 @@ func (n Note) Validate() error {
 }
 
 func (s Stamp) validate() error {
-	if s.Version == 0 || s.Version > maxVersion {
-		return fmt.Errorf("%d is no version; it counts from 1", s.Version)
+	if s.Version == 0 {
+		return errors.New("0 is no version; it counts from 1")
+	}
+	if s.Version > maxVersion {
+		return fmt.Errorf("version %d is not possible, at most %d", s.Version, uint64(maxVersion))
 	}
 	if s.Node == "" {
 		return errors.New("a node is missing")
@@ -82,6 +85,9 @@ func (o *Operator) Validate() error {
 	if o.ModeWhy != (Note{}) {
 		l.Under("mode_why", o.ModeWhy.Validate())
 	}
+	if o.ModeVersion > o.Version {
+		l.Addf("mode_version", "write that of the document in which the mode was said", "%d is not yet there", o.ModeVersion)
+	}
 	few := func(path string, n, most int) bool {
 		if n > most {
 			l.Addf(path, "release some", "there are %d, at most %d are possible", n, most)
@@ -90,18 +96,38 @@ func (o *Operator) Validate() error {
 	}
 	if few("past", len(o.Past), MaxPast) {
 		for i, s := range o.Past {
-			l.Under(fmt.Sprintf("past[%d]", i), s.validate())
+			l.Under(fmt.Sprintf("past[%d]", i), errors.Join(s.validate(), o.earlier(i)))
 		}
 	}
 	if few("overrides", len(o.Overrides), MaxOverrides) {
 		for i, v := range o.Overrides {
-			l.Under(fmt.Sprintf("overrides[%d]", i), v.Validate())
+			l.Under(fmt.Sprintf("overrides[%d]", i), errors.Join(v.Validate(), o.said(v.Version)))
 		}
 	}
 	if few("releases", len(o.Releases), MaxReleases) {
 		for i, r := range o.Releases {
-			l.Under(fmt.Sprintf("releases[%d]", i), r.Validate())
+			l.Under(fmt.Sprintf("releases[%d]", i), errors.Join(r.Validate(), o.said(r.Version)))
 		}
 	}
 	return l.Err()
+}
+
+// earlier says what is wrong with the place of a past version: they rise, up to that of now.
+func (o *Operator) earlier(i int) error {
+	switch version := o.Past[i].Version; {
+	case version >= o.Version:
+		return fmt.Errorf("%d is not before version %d", version, o.Version)
+	case i > 0 && version <= o.Past[i-1].Version:
+		return fmt.Errorf("%d is not after the one before it", version)
+	}
+	return nil
+}
+
+// said checks the version in which something was said. One that is still to come would count as
+// newer than everything that is said until then.
+func (o *Operator) said(version uint64) error {
+	if version > o.Version {
+		return fmt.Errorf("it is of version %d, which is not yet there", version)
+	}
+	return nil
 }

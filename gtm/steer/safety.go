@@ -48,7 +48,7 @@ func (n *name) quorum(mode string) int {
 func (m *making) left(w words) int {
 	left := 0
 	for i := range m.name.pools {
-		if p := &m.name.pools[i]; m.leave(w, i) && (m.inMode(p) || w.about(p.id) != nil) {
+		if p := &m.name.pools[i]; m.leave(w, i) && (m.inMode(p) || w.about(p, "") != nil) {
 			left++
 		}
 	}
@@ -58,11 +58,11 @@ func (m *making) left(w words) int {
 // leave says whether people leave a pool in: at least one of its members too.
 func (m *making) leave(w words, i int) bool {
 	p := &m.name.pools[i]
-	if said := w.about(p.id); said != nil && said.out() {
+	if said := w.about(p, ""); said != nil && said.out() {
 		return false
 	}
 	for j := range p.members {
-		if said := w.about(p.members[j].id); said != nil {
+		if said := w.about(p, p.members[j].at); said != nil {
 			if !said.out() {
 				return true
 			}
@@ -93,11 +93,11 @@ func (m *making) newest() *word {
 // touches says whether a word is the one that counts for the pool or a member of it.
 func (m *making) touches(w *word, i int) bool {
 	p := &m.name.pools[i]
-	if m.words.about(p.id) == w {
+	if m.words.about(p, "") == w {
 		return true
 	}
 	for j := range p.members {
-		if m.words.about(p.members[j].id) == w {
+		if m.words.about(p, p.members[j].at) == w {
 			return true
 		}
 	}

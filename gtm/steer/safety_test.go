@@ -79,6 +79,8 @@ func TestCheck(t *testing.T) {
 	f(p, func() {}, false) // it stands already: Direct does not apply it
 	f(p, func() { p.release("*/us") }, false)
 
+	p = newPlay(t, cb(pools(1)))
+	f(p, func() { p.force("*/us", "down") }, true, "none of them can be spared: leave this name out")
 	p = newPlay(t, cb(pools(1, 1))).set(down, "us")
 	f(p, func() { p.force("*/uk", "down") }, false, "only 0 of the datacenters that are left in would serve now (us: none can serve", "force it")
 	f(p, func() {}, true)
@@ -93,6 +95,10 @@ func TestCheck(t *testing.T) {
 	p = newPlay(t, cb(pools(1, 1)))
 	p.force("*/us", "down", func(v *Override) { v.Until = later })
 	f(p, func() { p.force("*/uk", "down", func(v *Override) { v.From = later }) }, false)
+
+	p = newPlay(t, cb(pools(1, 1)))
+	p.force("*/us", "down").force("cb.c/us", "up", func(v *Override) { v.Until = later })
+	f(p, func() { p.force("*/uk", "down") }, false, "from 2026-03-01 13:00:00 UTC on operators would leave 0") // what keeps us in ends
 
 	p = newPlay(t, cb(pools(1, 1), byMode))
 	f(p, func() { p.mode(ModeDR) }, false)

@@ -40,6 +40,7 @@ type pool struct {
 // member is a compiled Member.
 type member struct {
 	id        string // "name/datacenter/address:port"
+	at        string // "address:port"
 	host      string // SRV target with the final dot, or empty
 	addr      netip.Addr
 	port      uint16
@@ -92,7 +93,8 @@ func (t *Table) pool(n *name, cfg Pool, ref func(healthcheck.Key) healthcheck.Re
 			return p, fmt.Errorf("member %q is no address", m.Address)
 		}
 		c := member{addr: addr, port: m.Port, weight: m.Weight, ref: healthcheck.NoRef}
-		c.id = p.id + "/" + netip.AddrPortFrom(addr, m.Port).String()
+		c.at = netip.AddrPortFrom(addr, m.Port).String()
+		c.id = p.id + "/" + c.at
 		if m.Host != "" {
 			c.host = strings.TrimSuffix(m.Host, ".") + "."
 		}

@@ -1,6 +1,7 @@
 // Package realserver runs real servers for tests: OpenLDAP, PostgreSQL,
-// HAProxy, nginx, Apache and the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
-// (dns.go holds what these have in common).
+// HAProxy, nginx, Apache, the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
+// (dns.go holds what these have in common), and BIND and Unbound as an administrator
+// configures them, on hosts of their own (hostdns.go).
 //
 // StartNetwork (netns.go) makes several hosts with a network between them that can be cut, for what
 // runs on more than one machine.

@@ -22,6 +22,10 @@ type HAProxyOptions struct {
 	Body string
 	// Backends take the requests in turn; each is checked every 100 ms.
 	Backends []HAProxyBackend
+	// Bind is put behind both addresses, such as "accept-proxy".
+	Bind string
+	// Frontend is put into the frontend, before the answer to all that it says nothing of.
+	Frontend string
 
 	ports func() (int, error) // for tests; nil = freePort
 }
@@ -31,6 +35,8 @@ type HAProxyBackend struct {
 	Addr string // ip:port
 	// Agent is ip:port of an agent that is asked for the backend's state every 100 ms.
 	Agent string
+	// Server is put behind the address, such as "send-proxy-v2".
+	Server string
 }
 
 // HAProxyServer is a running HAProxy that answers HTTP itself or proxies it.
@@ -130,7 +136,7 @@ func (s *HAProxyServer) text(o HAProxyOptions) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "global\n stats socket %s mode 600 level admin\n maxconn 200\n", s.socket)
 	b.WriteString("defaults\n mode http\n timeout connect 2s\n timeout client 30s\n timeout server 30s\n")
-	fmt.Fprintf(&b, "frontend main\n bind %s\n bind %s ssl crt %s\n", s.Addr, s.TLSAddr, s.cert)
+	fmt.Fprintf(&b, "frontend main\n bind %s %s\n bind %s ssl crt %s %s\n%s", s.Addr, o.Bind, s.TLSAddr, s.cert, o.Bind, lineOf(o.Frontend))
 	if len(o.Backends) == 0 {
 		if strings.ContainsAny(o.Body, "\"\\\r\n\x00") {
 			return "", fmt.Errorf("the body %q cannot stand in haproxy.cfg", o.Body)
@@ -148,9 +154,17 @@ func (s *HAProxyServer) text(o HAProxyOptions) (string, error) {
 			}
 			fmt.Fprintf(&b, " weight 100 agent-check agent-inter 100ms agent-addr %s agent-port %s", host, port)
 		}
-		b.WriteByte('\n')
+		fmt.Fprintf(&b, " %s\n", m.Server)
 	}
 	return b.String(), nil
+}
+
+// lineOf is a part of the configuration as a line of its own.
+func lineOf(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " " + text + "\n"
 }
 
 func (s *HAProxyServer) start() error {

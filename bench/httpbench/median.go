@@ -1,0 +1,54 @@
+package httpbench
+
+import (
+	"math"
+	"slices"
+)
+
+// quantile of values, between neighbours where it falls between two; NaN for none.
+func quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	v := slices.Sorted(slices.Values(values))
+	at := q * float64(len(v)-1)
+	low := int(at)
+	if low+1 >= len(v) {
+		return v[len(v)-1]
+	}
+	return v[low] + (at-float64(low))*(v[low+1]-v[low])
+}
+
+func median(values []float64) float64 { return quantile(values, .5) }
+
+// paired compares the runs of two servers that stood side by side.
+func paired(a, b []float64, compare func(a, b float64) float64) []float64 {
+	out := make([]float64, 0, len(a))
+	for i := range min(len(a), len(b)) {
+		out = append(out, compare(a[i], b[i]))
+	}
+	return out
+}
+
+func ratio(a, b float64) float64      { return a / b }
+func difference(a, b float64) float64 { return a - b }
+
+// pairGate holds the median of comparisons against a limit.
+func pairGate(what string, pairs []float64, limit float64, atLeast bool) Gate {
+	g := Gate{What: what, Value: median(pairs), Limit: limit, Low: quantile(pairs, .25), High: quantile(pairs, .75), AtLeast: atLeast}
+	g.judge()
+	return g
+}
+
+// judge sets Holds. A value that is no number holds nowhere.
+func (g *Gate) judge() {
+	if g.AtLeast {
+		g.Holds = g.Value >= g.Limit
+	} else {
+		g.Holds = g.Value <= g.Limit
+	}
+}
+
+func figure(server string, runs []float64) Figure {
+	return Figure{Server: server, Value: median(runs), Runs: runs}
+}

@@ -1,0 +1,57 @@
+package lb
+
+import (
+	"net"
+	"time"
+)
+
+// This file keeps the connections of pools with send_proxy: each was introduced to the member as
+// one client's, so no request of another client may go over it.
+
+// ownConn is the connection to a member that belongs to a client connection, between requests.
+type ownConn struct {
+	of *upstream
+	c  *upConn
+}
+
+// introduceTo says on a new connection to a member whose it is.
+func (c *clientConn) introduceTo(conn net.Conn, spec *dialSpec) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(spec.timeout)); err != nil {
+		return err
+	}
+	_, err := conn.Write(appendProxy(nil, spec.sendProxy, c.from, c.to))
+	return err
+}
+
+// takeOwn gives the client's own connection to u, where it is still good; any other one that it
+// has is of no use any more.
+func (c *clientConn) takeOwn(u *upstream, fingerprint string, fresh bool) *upConn {
+	own := c.own
+	if c.own = (ownConn{}); own.c == nil {
+		return nil
+	}
+	if fresh || own.of != u || own.c.fingerprint != fingerprint || time.Since(own.c.since) > idleUpstream || !own.c.quiet() {
+		_ = own.c.Close()
+		return nil
+	}
+	own.c.reused = true
+	return own.c
+}
+
+// keepOwn keeps a connection whose last answer was read to its end.
+func (c *clientConn) keepOwn(u *upstream, conn *upConn, now time.Time) {
+	if conn.br.Buffered() > 0 {
+		_ = conn.Close()
+		return
+	}
+	conn.since = now
+	c.own = ownConn{u, conn}
+}
+
+// dropOwn ends with the client.
+func (c *clientConn) dropOwn() {
+	if c.own.c != nil {
+		_ = c.own.c.Close()
+		c.own = ownConn{}
+	}
+}
