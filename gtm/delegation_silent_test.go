@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,9 +19,9 @@ func TestVerifyAsksAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	started := make(chan struct{})
-	seen := 0 // by the server's one goroutine
+	var seen atomic.Int32
 	s := &dns.Server{PacketConn: l, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		if seen++; seen > 1 {
+		if seen.Add(1) > 1 {
 			_ = w.WriteMsg(new(dns.Msg).SetReply(q))
 		}
 	})}

@@ -95,7 +95,7 @@ func (s *Server) tell(e steer.Event) {
 			args = append(args, a.key, a.value)
 		}
 	}
-	s.log.Log(context.Background(), level, e.What, args...)
+	s.log.Log(context.Background(), level, e.What, args...) //nolint:sloglint // one of the few constants of steer
 }
 
 // circumstances are those of now.

@@ -3,8 +3,8 @@ package lb
 import (
 	"bytes"
 	"context"
-	"io"
 	"net"
+	"path/filepath"
 	"testing"
 )
 
@@ -12,11 +12,28 @@ import (
 // answers, persistence and metrics on. The client and the member of the benchmark allocate
 // nothing per request, so the count is the balancer's.
 func BenchmarkProxy(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchmarkProxy(b, func(l *Listener) { l.RequestID = noRequestID }) })
+	b.Run("sampled log", func(b *testing.B) {
+		log := filepath.Join(b.TempDir(), "access.log")
+		benchmarkProxy(b, func(l *Listener) { l.AccessLog, l.AccessLogSample = log, 100 })
+	})
+	b.Run("all", func(b *testing.B) {
+		log := filepath.Join(b.TempDir(), "access.log")
+		benchmarkProxy(b, func(l *Listener) {
+			l.RequestID, l.RequestIDAnswer, l.Forwarded = DefaultRequestID, true, true
+			l.AccessLog, l.AccessLogSample = log, 1
+			l.Routes = []Route{{Host: "*.company.com", Pool: "brokers"}, {Path: "/page", Pool: "brokers"}}
+		})
+	})
+}
+
+func benchmarkProxy(b *testing.B, edit func(*Listener)) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	answer := []byte("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n" + string(make([]byte, 1024)))
+	body := append(make([]byte, 1023), '.')
+	answer := append([]byte("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n"), body...)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -38,6 +55,7 @@ func BenchmarkProxy(b *testing.B) {
 	}()
 	cfg := plainConfig([]Member{{Address: ln.Addr().String()}})
 	cfg.Pools[0].Method, cfg.Pools[0].Persistence = DefaultMethod, DefaultPersistence
+	edit(&cfg.Listeners[0])
 	table, err := Compile(cfg, noRef)
 	if err != nil {
 		b.Fatal(err)
@@ -59,14 +77,18 @@ func BenchmarkProxy(b *testing.B) {
 	}
 	defer c.Close()
 	request := []byte("GET /page?x=1 HTTP/1.1\r\nHost: cb.company.com\r\nUser-Agent: bench\r\nAccept: */*\r\nCookie: a=b\r\n\r\n")
-	buf := make([]byte, len(answer))
+	buf := make([]byte, len(answer)+1024)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := c.Write(request); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := io.ReadFull(c, buf); err != nil {
-			b.Fatal(err)
+		for n := 0; !bytes.HasSuffix(buf[:n], body); {
+			m, err := c.Read(buf[n:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += m
 		}
 	}
 }

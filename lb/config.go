@@ -80,7 +80,8 @@ type Certificate struct {
 }
 
 // Route is a [[lb.listener.route]]: what happens to the requests for a host and below a path. It
-// has either a Pool or a Redirect.
+// has either a Pool or a Redirect. In tcp mode it has Host and Pool: the host is the name that a
+// client asks for in TLS (SNI), which is read without ending the TLS.
 type Route struct {
 	Host string `toml:"host"` // "cb.company.com" or "*.company.com" (any depth); empty: any
 	// Path is a prefix that ends where a segment ends: "/api" is /api and /api/x, not /apix. It

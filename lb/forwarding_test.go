@@ -16,12 +16,12 @@ func TestForwardingFields(t *testing.T) {
 	const (
 		claims = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: outer\r\n" +
 			"Forwarded: for=1.2.3.4\r\nForwarded: for=\"[2001:db8::1]:99\";proto=https\r\nX-Real-IP: 1.2.3.4\r\n"
-		own   = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: cb:81\r\n"
-		ownF  = "Forwarded: for=127.0.0.1;proto=http;host=\"cb:81\"\r\n"
-		kept  = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: outer\r\n"
-		chain = "X-Forwarded-For: 1.2.3.4, 5.6.7.8, 127.0.0.1\r\n"
-		keptF = "Forwarded: for=1.2.3.4\r\nForwarded: for=\"[2001:db8::1]:99\";proto=https\r\n"
-		real  = "X-Real-IP: 1.2.3.4\r\n"
+		own    = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: cb:81\r\n"
+		ownF   = "Forwarded: for=127.0.0.1;proto=http;host=\"cb:81\"\r\n"
+		kept   = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: outer\r\n"
+		chain  = "X-Forwarded-For: 1.2.3.4, 5.6.7.8, 127.0.0.1\r\n"
+		keptF  = "Forwarded: for=1.2.3.4\r\nForwarded: for=\"[2001:db8::1]:99\";proto=https\r\n"
+		realIP = "X-Real-IP: 1.2.3.4\r\n"
 	)
 	for _, tt := range []struct {
 		name               string
@@ -33,8 +33,8 @@ func TestForwardingFields(t *testing.T) {
 		{"stranger, Forwarded", false, true, claims, own + ownF},
 		{"trusted without claims", true, false, "", own},
 		{"trusted without claims, Forwarded", true, true, "", own + ownF},
-		{"trusted", true, false, claims, kept + keptF + real + chain},
-		{"trusted, Forwarded", true, true, claims, kept + real + chain +
+		{"trusted", true, false, claims, kept + keptF + realIP + chain},
+		{"trusted, Forwarded", true, true, claims, kept + realIP + chain +
 			"Forwarded: for=1.2.3.4, for=\"[2001:db8::1]:99\";proto=https, for=127.0.0.1;proto=http;host=\"cb:81\"\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -120,17 +120,17 @@ func (ex *exchange) serve(ctx *fasthttp.RequestCtx) {
 		ex.logPath = append(ex.logPath, path[:min(len(path), 256)]...)
 	}
 	ex.takeID()
+	route := ex.listener.routes.find(ex.head.host, pathOf(ex.head.target))
+	ex.pool = ex.listener.target(route)
 	if ctx.IsGet() || ctx.IsHead() {
 		if isAlive(ex.head.target) {
 			ex.isAlive(ctx)
 			return
 		}
 	}
-	route := ex.listener.routes.find(ex.head.host, pathOf(ex.head.target))
 	if ex.redirect(ctx, route) {
 		return
 	}
-	ex.pool = ex.listener.target(route)
 	ex.harmless = isSafe(ex.in.method) || ex.head.idempotent
 	ex.forward(ctx)
 }

@@ -86,12 +86,12 @@ func plainConfig(ms []Member) Config {
 // running is a proxy under test.
 type running struct {
 	*Proxy
-	t    *testing.T
+	t    testing.TB
 	addr string
 	stop func() error // ends Run and gives its error; may be called once by the test itself
 }
 
-func start(t *testing.T, cfg Config, tune ...func(*Options)) *running {
+func start(t testing.TB, cfg Config, tune ...func(*Options)) *running {
 	t.Helper()
 	o := Options{Listeners: cfg.Listeners, DrainTimeout: 2 * time.Second}
 	for _, f := range tune {
@@ -100,7 +100,7 @@ func start(t *testing.T, cfg Config, tune ...func(*Options)) *running {
 	return startWith(t, cfg, o, noRef)
 }
 
-func startWith(t *testing.T, cfg Config, o Options, ref func(healthcheck.Key) healthcheck.Ref) *running {
+func startWith(t testing.TB, cfg Config, o Options, ref func(healthcheck.Key) healthcheck.Ref) *running {
 	t.Helper()
 	table, err := Compile(cfg, ref)
 	if err != nil {

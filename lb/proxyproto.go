@@ -115,7 +115,7 @@ func parseProxyV2(b []byte) (h proxyHeader, n int, err error) {
 	case local:
 		return h, n, nil
 	}
-	size := 0 // of an address
+	var size int // of an address
 	switch b[13] {
 	case 0x11:
 		size = 4

@@ -19,7 +19,8 @@ func (c *clientConn) introduceTo(conn net.Conn, spec *dialSpec) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(spec.timeout)); err != nil {
 		return err
 	}
-	_, err := conn.Write(appendProxy(nil, spec.sendProxy, c.from, c.to))
+	var space [maxProxyV1]byte
+	_, err := conn.Write(appendProxy(space[:0], spec.sendProxy, c.from, c.to))
 	return err
 }
 

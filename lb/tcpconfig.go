@@ -33,6 +33,12 @@ func (l Listener) withTCPDefaults() Listener {
 	}
 	orInt(&l.AccessLogSample, 1)
 	orDuration(&l.IdleTimeout, DefaultIdleTimeout)
+	l.Routes = slices.Clone(l.Routes)
+	for i := range l.Routes {
+		if r := &l.Routes[i]; r.Redirect != "" { // to be refused, and for no more than that
+			orInt(&r.RedirectStatus, DefaultRedirectStatus)
+		}
+	}
 	return l
 }
 

@@ -74,7 +74,7 @@ func (d *direction) copy() ending {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		case err == io.EOF:
 			return finished
 		case isDeadline(err) && d.s.keepOn(d.from.SetReadDeadline):
 		default:

@@ -73,7 +73,8 @@ func (ps *pipes) close() {
 	ps.free = nil
 }
 
-// errNoPipe says that bytes must be copied instead: no descriptors are left.
+// errNoPipe says that bytes must be copied instead: no descriptors are left for a pipe, or the
+// kernel does not splice this kind of socket (Multipath TCP in older ones).
 var errNoPipe = errors.New("lb: no pipe")
 
 // splicer moves one direction's bytes without copying them through this process.
@@ -147,6 +148,8 @@ func (s *splicer) pull(fd uintptr) bool {
 		s.pipes.give(s.pipe)
 		s.pipe = nil
 		return false
+	case err == unix.EINVAL || err == unix.ENOSYS:
+		err = errNoPipe
 	case err == nil && n == 0:
 		err = io.EOF
 	}

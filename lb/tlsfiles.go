@@ -24,6 +24,11 @@ func loadCertificate(cert, key string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, problem.Problem{Path: "cert", What: cert + ": " + err.Error(), Cure: "give the PEM chain, the server's own certificate first, with the key that belongs to it"}
 	}
+	if pair.Leaf == nil { // GODEBUG=x509keypairleaf=0
+		if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+			return nil, problem.Problem{Path: "cert", What: cert + ": " + err.Error(), Cure: "give the PEM chain, the server's own certificate first"}
+		}
+	}
 	return &pair, nil
 }
 

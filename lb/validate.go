@@ -151,15 +151,20 @@ func (p Pool) validate() error {
 			list.Under("", err)
 		}
 	}
+	p.validateMembers(&list)
+	return list.Err()
+}
+
+func (p Pool) validateMembers(list *problem.List) {
 	if len(p.Members) == 0 {
 		list.Addf("members", `add one, for example {address = "10.0.0.11:8080"}`, "the pool has no members")
 	}
 	names, addrs := make(map[string]int), make(map[string]int)
 	for i, m := range p.Members {
 		path := fmt.Sprintf("members[%d]", i)
-		unique(&list, addrs, i, path+".address", "member address", m.Address)
+		unique(list, addrs, i, path+".address", "member address", m.Address)
 		if m.Name != m.Address {
-			unique(&list, names, i, path+".name", "member name", m.Name)
+			unique(list, names, i, path+".name", "member name", m.Name)
 		}
 		if m.Address != "" {
 			if what := badHostPort(m.Address); what != "" {
@@ -170,7 +175,6 @@ func (p Pool) validate() error {
 			list.Addf(path+".weight", fmt.Sprintf("write 1 to %d", maxWeight), "%d is no weight", m.Weight)
 		}
 	}
-	return list.Err()
 }
 
 func badHostPort(s string) string {

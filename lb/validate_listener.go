@@ -167,8 +167,7 @@ func (l Listener) validateRoutes(list *problem.List, pools map[string]bool) {
 
 func (r Route) validate(pools map[string]bool) error {
 	var list problem.List
-	host := strings.TrimPrefix(r.Host, "*.")
-	if r.Host != "" && (host == "" || len(host) > maxHost || !validName([]byte(host)) && !isBracketed(host)) {
+	if r.Host != "" && !isRouteHost(strings.TrimPrefix(r.Host, "*.")) {
 		list.Addf("host", `write a name without a port, or "*." and a name`, "%q is no host", r.Host)
 	}
 	if r.Path != "" && r.Path[0] != '/' || !isPath([]byte(r.Path)) {
@@ -184,8 +183,7 @@ func (r Route) validate(pools map[string]bool) error {
 	case r.Pool != "":
 		list.Addf("redirect", "remove pool or redirect", "a route has one of the two")
 	}
-	if u, err := url.Parse(r.Redirect); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
-		u.User != nil || u.Fragment != "" || !validAuthority([]byte(u.Host)) || !isRedirectText([]byte(r.Redirect)) {
+	if !isRedirectTarget(r.Redirect) {
 		list.Addf("redirect", `write an address, for example "https://portal.company.com"`, "%q is no http or https address", r.Redirect)
 	}
 	checkRedirectStatus(&list, "redirect_status", r.RedirectStatus)
@@ -198,6 +196,11 @@ func checkRedirectStatus(list *problem.List, path string, status int) {
 	default:
 		list.Addf(path, "write 308, 307, 302 or 301", "%d is no redirect that keeps to one address", status)
 	}
+}
+
+// isRouteHost accepts a name or an IPv6 address without a port.
+func isRouteHost(host string) bool {
+	return host != "" && len(host) <= maxHost && !strings.Contains(host, "*") && (validName([]byte(host)) || isBracketed(host))
 }
 
 // isBracketed accepts an IPv6 address as it stands in Host.
@@ -218,12 +221,13 @@ func isPath(b []byte) bool {
 	return true
 }
 
-// isRedirectText says whether an address can stand in a Location as it is.
-func isRedirectText(b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c >= 0x7f || c == '#' {
+// isRedirectTarget accepts an http or https address that can stand in a Location as it is.
+func isRedirectTarget(address string) bool {
+	for i := range len(address) {
+		if c := address[i]; c <= ' ' || c >= 0x7f || c == '#' {
 			return false
 		}
 	}
-	return true
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil && u.Host != "" && validAuthority([]byte(u.Host))
 }

@@ -119,7 +119,7 @@ func TestReport(t *testing.T) {
 	if err := r.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"a <machine>", "haproxy 2.6", "19.5", "- 1.30 x haproxy (1.25-1.35) <= 1.10; + 1 x nginx <= 1.10", "note: something is missing"} {
+	for _, want := range []string{"a <machine>", "haproxy 2.6", "19.5", "- 1.30 x haproxy (1.25 to 1.35) <= 1.10; + 1 x nginx <= 1.10", "note: something is missing"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// loopGrace is how long answers are waited for after the last request was due.
-	loopGrace = 5 * time.Second
+	// loopGrace is how long answers are waited for after the last request was due: a machine that
+	// has other work for a while makes them late, not lost.
+	loopGrace = 30 * time.Second
 	// hdrMax is the largest latency that is told from a larger one.
 	hdrMax = time.Minute
 )

@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer r.stage.close()
-	if need := uint64(max(o.Idle, o.Slow) + spareDescriptors); r.wantsCrowds() && need > r.stage.descriptors { //nolint:gosec // G115: not negative
+	if need := uint64(max(o.Idle, o.Slow) + spareDescriptors); r.wantsCrowds() && need > r.stage.descriptors {
 		return nil, fmt.Errorf("%d files may be open at once, the rows with many clients need %d: raise it with `ulimit -n`, or ask for fewer with --idle and --slow", r.stage.descriptors, need)
 	}
 	if err := r.begin(ctx); err != nil {

@@ -65,7 +65,7 @@ func (g Gate) text() string {
 	}
 	spread := ""
 	if g.Low != g.High {
-		spread = fmt.Sprintf(" (%.2f-%.2f)", g.Low, g.High)
+		spread = fmt.Sprintf(" (%s to %s)", number(g.Low), number(g.High))
 	}
 	return fmt.Sprintf("%s %s%s %s %s", number(g.Value), g.What, spread, sign, number(g.Limit))
 }

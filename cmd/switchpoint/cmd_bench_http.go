@@ -84,7 +84,7 @@ func saveTo(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return nil
 	}
-	file, err := os.Create(name) //nolint:gosec // G304: the user names it
+	file, err := os.Create(name)
 	if err != nil {
 		return err
 	}

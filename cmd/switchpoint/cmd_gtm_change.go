@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,7 @@ func (o *orderFlags) send(cmd *cobra.Command, path string) error {
 
 // printChange tells what changed and which nodes have it.
 func printChange(w io.Writer, c gtmChange) error {
-	lines := append(c.Lines, fmt.Sprintf("document version %d:", c.Version), "  + "+c.Node+" (made it)")
+	lines := slices.Concat(c.Lines, []string{fmt.Sprintf("document version %d:", c.Version), "  + " + c.Node + " (made it)"})
 	missing := 0
 	for _, a := range c.Acks {
 		line := fmt.Sprintf("  %s %s", sign(a.Has), a.Node)
@@ -80,7 +81,7 @@ func printChange(w io.Writer, c gtmChange) error {
 		lines = append(lines, line)
 	}
 	if missing > 0 {
-		lines = append(lines, fmt.Sprintf("WARNING: %d of %d nodes do not have it yet: they answer as before, and take it as soon as one that has it reaches them",
+		lines = append(lines, fmt.Sprintf("WARNING: %d of %d other nodes do not have it yet: they answer as before, and take it as soon as one that has it reaches them",
 			missing, len(c.Acks)))
 	}
 	return printLines(w, lines)

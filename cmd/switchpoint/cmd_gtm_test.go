@@ -227,7 +227,7 @@ func TestGTMCommands(t *testing.T) {
 func TestGTMWarnsOfMissingNodes(t *testing.T) {
 	state := startGTM(t, true)
 	entered{"gtm force */uk maintenance --reason x", 0, []string{
-		"document version 1:", "+ gtm1", "- gtm2: ", "WARNING: 1 of 1 nodes do not have it yet",
+		"document version 1:", "+ gtm1", "- gtm2: ", "WARNING: 1 of 1 other nodes do not have it yet",
 	}}.play(t, state)
 	entered{"gtm status", 0, []string{"+ gtm1 this node 1", "- gtm2 never", "not in touch"}}.play(t, state)
 }

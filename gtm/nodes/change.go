@@ -16,6 +16,10 @@ import (
 // changeTime is how long Change waits for the other nodes if its caller does not say.
 const changeTime = 2 * time.Second
 
+// lostTime is how long it waits at most for a node that is out of touch: an operator in a partition
+// should not wait for what is known to be away.
+const lostTime = time.Second
+
 // ErrReplaced is a change that another node's change, made at the same moment, has replaced.
 var ErrReplaced = errors.New("replaced by another change")
 
@@ -88,11 +92,24 @@ func (n *Nodes) write(change func(*steer.Operator) error) (*document, error) {
 func (n *Nodes) push(ctx context.Context, d *document) []Ack {
 	n.mu.Lock()
 	members := n.members
+	live := make([]bool, len(members))
+	for i, m := range members {
+		live[i] = m.live(time.Now(), n.config.Interval)
+	}
 	n.mu.Unlock()
 	acks := make([]Ack, len(members))
 	var group sync.WaitGroup
 	for i, m := range members {
+		patience := changeTime
+		if until, bounded := ctx.Deadline(); bounded {
+			patience = time.Until(until)
+		}
+		if !live[i] {
+			patience = min(patience, lostTime)
+		}
 		group.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
 			err := n.hand(ctx, m, d)
 			n.mu.Lock()
 			defer n.mu.Unlock()

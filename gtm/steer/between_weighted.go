@@ -21,11 +21,9 @@ func (d *Decision) drawPool() {
 		if !g.in {
 			continue
 		}
-		if w := float64(g.pool.Weight); x < w {
+		if x -= float64(g.pool.Weight); x < 0 {
 			d.promote(i, 0)
 			return
-		} else {
-			x -= w
 		}
 	}
 }

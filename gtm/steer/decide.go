@@ -72,8 +72,10 @@ func (d *Decision) first() int {
 	return -1
 }
 
-// Method is how members were chosen, and Between how pools were ordered, as configured.
-func (d Decision) Method() string  { return d.name.Method }
+// Method is how members were chosen, as configured.
+func (d Decision) Method() string { return d.name.Method }
+
+// Between is how pools were ordered, as configured.
 func (d Decision) Between() string { return d.name.Between }
 
 // Policy is the all-down policy that was used; empty while something serves.

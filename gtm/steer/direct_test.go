@@ -22,9 +22,6 @@ func manual(n *Name)   { n.ManualResume = true }
 func byMode(n *Name)   { n.Between = BetweenMode; n.Pools[0].Mode, n.Pools[1].Mode = ModePrimary, ModeDR }
 func thresh(n *Name)   { n.UpThresh = 0.5 }
 func failback(n *Name) { n.FailbackDelay = 10 * time.Minute }
-func policy(w string) func(*Name) {
-	return func(n *Name) { n.AllDown = w }
-}
 
 // TestHealthOfPool is the table of measure.
 func TestHealthOfPool(t *testing.T) {

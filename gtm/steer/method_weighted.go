@@ -21,11 +21,9 @@ func drawn(units []unit, step int, c Client) {
 	}
 	x := c.share(drawMember+step) * float64(total)
 	for i := range rest {
-		if w := float64(rest[i].weight); x < w {
+		if x -= float64(rest[i].weight); x < 0 {
 			rest[0], rest[i] = rest[i], rest[0]
 			return
-		} else {
-			x -= w
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (t *Table) Datacenters() []string { return t.datacenters }
 // Defaults.
 const (
 	DefaultTTL    = 30 * time.Second
-	DefaultTTLMin = 5 * time.Second
+	DefaultMinTTL = 5 * time.Second
 )
 
 // WithDefaults returns the name with every unset value filled in; n is not changed.
@@ -127,7 +127,7 @@ func (n Name) WithDefaults() Name {
 	n.Between = cmp.Or(n.Between, BetweenTopology)
 	n.AllDown = cmp.Or(n.AllDown, AllDownLastGood)
 	n.TTL = cmp.Or(n.TTL, DefaultTTL)
-	n.TTLMin = cmp.Or(n.TTLMin, min(DefaultTTLMin, n.TTL))
+	n.TTLMin = cmp.Or(n.TTLMin, min(DefaultMinTTL, n.TTL))
 	n.MaxDemotions = cmp.Or(n.MaxDemotions, 1)
 	n.MinDatacenters = cmp.Or(n.MinDatacenters, 1)
 	n.Pools = slices.Clone(n.Pools)
