@@ -203,7 +203,8 @@ func (a *app) operate(ctx context.Context, o gtmOrder, change func(*steer.Operat
 	case err != nil:
 		return nil, badRequest(err)
 	}
-	lines := append(tell(), moves(before, a.gtm.Status())...)
+	after := a.gtm.Status()
+	lines := slices.Concat(tell(), moves(before, after), spared(before, after))
 	return gtmChange{Lines: lines, Version: doc.Version, Node: a.config.Load().cfg.Node.Name, Acks: acks}, nil
 }
 
@@ -225,6 +226,25 @@ func moves(before, after gtm.Status) []string {
 	}
 	if len(lines) == 0 {
 		lines = []string{"no data centre of this node goes in or out by it"}
+	}
+	return lines
+}
+
+// spared tells which names an order leaves as they are, because they can spare no datacenter.
+func spared(before, after gtm.Status) []string {
+	known := map[string]bool{}
+	for _, n := range before.Names {
+		for _, text := range n.Ignored {
+			known[n.Name+" "+text] = true
+		}
+	}
+	var lines []string
+	for _, n := range after.Names {
+		for _, text := range n.Ignored {
+			if !known[n.Name+" "+text] {
+				lines = append(lines, fmt.Sprintf("! %s stays as it is: %s", n.Name, text))
+			}
+		}
 	}
 	return lines
 }

@@ -25,7 +25,9 @@ const maxRefusals = 10
 //	otherwise                                                                  accepted        accepted
 //
 // The first row is refused in any case because Direct would not apply it. A name that has fewer already
-// is no reason to refuse what changes nothing for it.
+// is no reason to refuse what changes nothing for it, and a name that can spare none of its datacenters
+// is none either while next takes something out of another one: on a bad morning "*/us" must not fail
+// because of a name that stands in us alone. Direct leaves such a name as it is and says so.
 func Check(t *Table, v *View, next *Operator, now time.Time, force bool) error {
 	if t == nil {
 		return nil
@@ -39,6 +41,9 @@ func Check(t *Table, v *View, next *Operator, now time.Time, force bool) error {
 	for _, at := range turns(next, now) {
 		g.at, g.soon = at, !at.After(now)
 		g.check(&l, refused)
+	}
+	if g.takes {
+		l = slices.DeleteFunc(l, func(p problem.Problem) bool { return p.Cure == cureNone })
 	}
 	if len(l) > maxRefusals {
 		more := len(l) - maxRefusals
@@ -73,7 +78,11 @@ type gate struct {
 	at        time.Time
 	soon      bool // at is now
 	force     bool
+	takes     bool // next takes a datacenter out of some name that can spare it
 }
+
+// cureNone is the cure for a name with no datacenter to spare.
+const cureNone = "none of them can be spared: leave this name out with narrower patterns, such as OTHER-NAME/DATACENTER"
 
 func (g *gate) check(l *problem.List, refused map[int]bool) {
 	was := g.director(g.was)
@@ -83,7 +92,9 @@ func (g *gate) check(l *problem.List, refused map[int]bool) {
 			continue
 		}
 		before, after := g.suppose(was, i), g.suppose(next, i)
-		if what, cure := g.refuse(n, before, after); what != "" {
+		what, cure := g.refuse(n, before, after)
+		g.takes = g.takes || what == "" && after.left(after.words) < before.left(before.words)
+		if what != "" {
 			refused[i] = true
 			if !g.soon {
 				what = "from " + clock(g.at) + " on " + what
@@ -121,7 +132,7 @@ func (g *gate) refuse(n *name, before, after *making) (what, cure string) {
 	if left := after.left(after.words); left < need && left < before.left(before.words) {
 		cure = "release another one first, or take out less"
 		if len(n.pools) == need {
-			cure = "none of them can be spared: leave this name out with narrower patterns, such as OTHER-NAME/DATACENTER"
+			cure = cureNone
 		}
 		return fmt.Sprintf("operators would leave %d of its %d datacenters in, min_datacenters wants %d", left, len(n.pools), need), cure
 	}

@@ -81,6 +81,15 @@ func TestCheck(t *testing.T) {
 
 	p = newPlay(t, cb(pools(1)))
 	f(p, func() { p.force("*/us", "down") }, true, "none of them can be spared: leave this name out")
+	alone := cb(pools(1))
+	alone.Name = "alone.c"
+	p = newPlay(t, cb(pools(1, 1)), alone)
+	f(p, func() { p.force("*/us", "down") }, false) // cb.c can spare it; alone.c stays as it is
+	if got := p.direct().Name(1); len(got.Ignored) != 1 || !got.Pools[0].In {
+		t.Errorf("a name with one datacenter: %+v", got)
+	}
+	p = newPlay(t, cb(pools(1, 1)), alone)
+	f(p, func() { p.force("alone.c/us", "down") }, true, "alone.c: operators would leave 0 of its 1 datacenters in")
 	p = newPlay(t, cb(pools(1, 1))).set(down, "us")
 	f(p, func() { p.force("*/uk", "down") }, false, "only 0 of the datacenters that are left in would serve now (us: none can serve", "force it")
 	f(p, func() {}, true)
