@@ -27,7 +27,7 @@ const MaxSteady = 24 * time.Hour
 // No row goes beyond the moment at which a maintenance window of the monitor opens or closes, save
 // that of the override, which stands above them.
 func steady(r rule, j judged, f facts, by Source, now time.Time) time.Duration {
-	d := time.Duration(0)
+	var d time.Duration
 	switch by {
 	case FromOverride:
 		if f.force.Expires.IsZero() {

@@ -104,26 +104,8 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 		abandon(a.peer.Run)
 	}
 	if cfg.GTM != nil {
-		o := gtm.Options{
-			Listen: cfg.GTM.Listen, Snapshot: a.health.engine.Snapshot, Subscribe: a.health.engine.Subscribe,
-			Name: cfg.Node.Name, StateDir: cfg.Node.StateDir, Nodes: cfg.GTM.Nodes,
-			Log: log.With("room", "gtm"), Metrics: a.registry,
-		}
-		if a.peer != nil {
-			o.Call = a.peer.Call
-		}
-		if a.gtm, err = gtm.New(o); err != nil {
+		if err := a.newGTM(cfg, tables.gtm, abandon); err != nil {
 			return nil, err
-		}
-		abandon(a.gtm.Run)
-		a.gtm.SetTable(tables.gtm)
-		if err := a.newSites(cfg); err != nil {
-			return nil, err
-		}
-		if a.peer != nil {
-			for method, handle := range a.gtm.Handlers() {
-				a.peer.Handle(method, handle)
-			}
 		}
 	}
 	if cfg.Broker != nil {

@@ -142,7 +142,7 @@ const childDelay = 5 * time.Second
 // eth0, and its own loopback. It sees the same files and processes as the test. What still runs at
 // the end of the test is killed.
 func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, h.net.ip, append([]string{"netns", "exec", h.space(), name}, args...)...)
+	cmd := exec.CommandContext(ctx, h.net.ip, append([]string{"netns", "exec", h.space(), name}, args...)...) //nolint:gosec // G702: the test says what runs
 	cmd.WaitDelay = childDelay
 	return cmd
 }
