@@ -1,16 +1,12 @@
 package lb
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -155,131 +151,4 @@ func (p *Proxy) accessLog(path string) *accessLog {
 		p.logs[path] = l
 	}
 	return l
-}
-
-// logged is what the access log tells of a request: never a field's value but Host, a query, or a
-// parameter of a path, which may be a session's key.
-type logged struct {
-	client             *clientConn
-	at                 time.Time
-	id                 []byte
-	method, host, path []byte
-	status             int
-	in, out            int64
-	pool, member       []byte // as JSON
-	ttfb               time.Duration
-	retries            int
-	picked             string
-	refused            string // why, where the balancer answered itself
-}
-
-// write appends the line of r in the listener's log, where r is one of the sample or a failure.
-func (l *liveListener) write(r *logged, now time.Time, line []byte) []byte {
-	c := r.client
-	failed := r.status == 0 || r.status >= fasthttp.StatusInternalServerError || r.refused != ""
-	if !failed && (c.number+c.requests)%l.logSample != 0 {
-		return line
-	}
-	line = append(line[:0], `{"time":"`...)
-	line = r.at.UTC().AppendFormat(line, "2006-01-02T15:04:05.000000Z")
-	line = append(append(line, `","listener":`...), l.jsonName...)
-	line = append(line, `,"client":"`...)
-	line = append(c.peer.AppendTo(line), '"')
-	line = appendText(line, "id", r.id)
-	line = appendText(line, "method", r.method)
-	line = appendText(line, "host", r.host)
-	line = appendText(line, "path", r.path[:min(len(r.path), maxLogPath)])
-	line = appendInt(line, "status", int64(r.status))
-	line = appendInt(line, "bytes_in", r.in)
-	line = appendInt(line, "bytes_out", r.out)
-	if r.member != nil {
-		line = append(append(line, `,"pool":`...), r.pool...)
-		line = append(append(line, `,"member":`...), r.member...)
-		line = appendMillis(line, "ttfb_ms", r.ttfb)
-	}
-	line = appendMillis(line, "duration_ms", now.Sub(r.at))
-	line = appendInt(line, "retries", int64(r.retries))
-	line = appendText(line, "picked", r.picked)
-	line = appendText(line, "refused", r.refused)
-	line = appendText(line, "tls", c.tlsVersion)
-	line = append(line, "}\n"...)
-	l.log.add(c.number, line)
-	return line
-}
-
-// appendText writes a value that is visible ASCII, of which only two bytes need an escape; an
-// empty one not at all.
-func appendText[T []byte | string](dst []byte, name string, value T) []byte {
-	if len(value) == 0 {
-		return dst
-	}
-	dst = append(append(append(dst, `,"`...), name...), `":"`...)
-	for i := range len(value) {
-		switch c := value[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ' || c >= 0x7f: // nothing that passed the strict check
-			dst = append(dst, '?')
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
-}
-
-func appendInt(dst []byte, name string, n int64) []byte {
-	dst = append(append(append(dst, `,"`...), name...), `":`...)
-	return strconv.AppendInt(dst, n, 10)
-}
-
-// appendMillis writes milliseconds with their microseconds.
-func appendMillis(dst []byte, name string, d time.Duration) []byte {
-	us := d.Microseconds()
-	dst = append(appendInt(dst, name, us/1000), '.')
-	return append(dst, byte('0'+us/100%10), byte('0'+us/10%10), byte('0'+us%10))
-}
-
-// jsonOf is a name from the configuration as it stands in lines.
-func jsonOf(name string) []byte {
-	b, err := json.Marshal(name)
-	if err != nil {
-		return []byte(`"?"`) // no string fails
-	}
-	return b
-}
-
-// accessLog writes the line of a request that has ended. The log is that of the table in force
-// now: the one of the request's own table may be closed already.
-func (ex *exchange) accessLog() {
-	l := ex.listener
-	if l.log == nil {
-		return
-	}
-	if l = ex.p.live.Load().listeners[l.n]; l.log == nil {
-		return
-	}
-	r := logged{client: ex.client, at: ex.start, id: ex.id, method: ex.in.method, host: ex.head.host, path: logPath(ex.head.target),
-		status: ex.status, in: int64(ex.in.bodyLen), out: ex.sent, ttfb: ex.ttfb, retries: ex.retries, refused: ex.refused}
-	if ex.member >= 0 {
-		r.pool, r.member, r.picked = ex.pool.jsonName, ex.pool.jsonMembers[ex.member], ex.reason.How.String()
-	}
-	ex.line = l.write(&r, time.Now(), ex.line)
-}
-
-// logRefusal writes the line of what the server could not read as a request.
-func (p *Proxy) logRefusal(l *liveListener, ctx *fasthttp.RequestCtx, status int, text string) {
-	if c, ok := ctx.Conn().(*clientConn); ok && l.log != nil {
-		now := time.Now()
-		c.requests++
-		l.write(&logged{client: c, at: now, status: status, refused: text, id: c.appendID(nil, p.idBase)}, now, nil)
-	}
-}
-
-// logPath is what a log may show of a target: no query, and no parameters of a segment (RFC 3986
-// 3.3), in which old applications carry the keys of sessions.
-func logPath(target []byte) []byte {
-	if i := bytes.IndexAny(target, "?;"); i >= 0 {
-		return target[:i]
-	}
-	return target
 }

@@ -276,7 +276,7 @@ func TestLogLine(t *testing.T) {
 // TestNoSecretsInLogs: what clients and members send as fields, queries and bodies is in no log,
 // whatever happens to the request.
 func TestNoSecretsInLogs(t *testing.T) {
-	covers.Req(t, "LB1")
+	covers.Req(t, "LB6", "LB1")
 	a := startBackend(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Set-Cookie", "s=SECRET")
 		w.Header().Set("X-SECRET", "SECRET")

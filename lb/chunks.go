@@ -5,7 +5,7 @@ const (
 	// maxChunkLine bounds the extensions of one chunk, in bytes.
 	maxChunkLine = 1 << 10
 	// maxChunkExt bounds the extensions of a whole body.
-	maxChunkExt = 16 << 10
+	maxChunkExt = 8 << 10
 	// maxTrailer bounds the trailer section, in bytes.
 	maxTrailer = 8 << 10
 	// maxChunkDigits is what fits an int64; leading zeros count.

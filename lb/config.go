@@ -33,7 +33,7 @@ type Listener struct {
 	// Mode is "http" (default), or "tcp" for any other protocol: connections are carried to a
 	// member as they are. Where cert and key are given, TLS ends here. Fixed while the process runs.
 	Mode string `toml:"mode"`
-	Pool string `toml:"pool"` // for what no route takes, and for is_alive probes
+	Pool string `toml:"pool"` // for what no route takes, and for is_alive probes without a Host
 	Cert string `toml:"cert"` // PEM file; with Key it makes the listener HTTPS
 	Key  string `toml:"key"`
 	// Certificates are more pairs, chosen by the name that a client asks for (SNI). Cert and Key

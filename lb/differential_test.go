@@ -16,6 +16,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"switchpoint/internal/covers"
 	"switchpoint/internal/realserver"
 )
 
@@ -87,9 +88,14 @@ func startBehind(t *testing.T) []*behind {
 	return servers
 }
 
+// quietFast takes fasthttp's log.
+type quietFast struct{}
+
+func (quietFast) Printf(string, ...any) {}
+
 // startFast serves with fasthttp; the server's workers end with their connections.
 func startFast(t *testing.T, h fasthttp.RequestHandler) (addr string) {
-	s := &fasthttp.Server{Handler: h, Logger: silent{}, NoDefaultDate: true, ReadBufferSize: 4 * headLimit}
+	s := &fasthttp.Server{Handler: h, Logger: quietFast{}, NoDefaultDate: true, ReadBufferSize: 4 * headLimit}
 	return serveRaw(t, func(c net.Conn) { _ = s.ServeConn(c) })
 }
 
@@ -98,6 +104,7 @@ func startFast(t *testing.T, h fasthttp.RequestHandler) (addr string) {
 // what a member got of them is sent on to each server, with one more request behind it. A server
 // may refuse what it does not like. It must not see a message, or a body, that is not there.
 func TestDifferential(t *testing.T) {
+	covers.Req(t, "LB6")
 	rec := startRecorder(t, ours)
 	lb := start(t, plainConfig([]Member{{Address: rec.addr}}))
 	servers := startBehind(t)

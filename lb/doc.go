@@ -1,12 +1,13 @@
-// Package lb decides which broker a request gets and carries it there: HTTP(S) listeners on
-// fasthttp, tcp listeners for everything else, pools of members, choice by response time,
-// persistence by source address.
+// Package lb decides which broker a request gets and carries it there: HTTP(S) listeners, tcp
+// listeners for everything else, pools of members, choice by response time, persistence by source
+// address.
 //
 // # A request
 //
 //	accept -> PROXY protocol -> TLS -> is_alive probe? answered here (AL4, LB11)
-//	       -> guard: strict check of head and chunks -> redirect or route -> persistence
-//	       -> Pick -> upstream -> strict check of the answer -> averages -> access log
+//	       -> strict check of the head (readHead), and of the body that is here (gather)
+//	       -> redirect or route -> persistence -> Pick -> member (attempt)
+//	       -> strict check of the answer -> averages -> client (relay) -> access log
 //
 // Pick is pure: (states, in-flight, averages, persisted member, draw) -> member and reason.
 // Explain runs the same function without side effects. Health is read from one snapshot per
@@ -19,6 +20,38 @@
 //	                                     | 1 s, 2 s ... 10 s passed
 //	                                     v
 //	                                  one request tries it; the others go on avoiding it
+//
+// # Bodies, and who owns what
+//
+//	client --- readHead, gather ---> [ upload ] ---> member     a second goroutine only while a
+//	client <------- relay --------- answer head <--- member     body is not all here, or a tunnel
+//
+// One goroutine owns a client's connection and, while a request is there, the member's. Bodies are
+// passed on as they arrive, decoded and framed anew: a length stays a length, chunks stay chunks.
+// Buffers are borrowed while there are bytes in them (wire), and answers are sent from where they
+// were read. Answers of known length up to 64 KiB are read whole first, so that a member that
+// breaks off gives a clean 502.
+//
+// An answer that comes before the body was sent ends both connections; from 300 on it stops the
+// upload at once, below that it may be an exchange in both directions and goes on while it lasts.
+// Expect: 100-continue goes to the member where the client waits; a member that says nothing for
+// a second does not keep it waiting. Interim answers reach HTTP/1.1 clients. Trailers reach the
+// member, and clients that ask for them (TE: trailers, named in Connection). Upgrade is carried on
+// to WebSocket only, as a tunnel with half-close.
+//
+// A connection on which NTLM or Negotiate is spoken, on either side, is the client's own from then
+// on: its requests stay on it and at its member, and it ends with the client.
+//
+// # Time
+//
+// No wait has a timer of its own. A goroutine notes until when it may wait (limit), and the watcher
+// (keepLimits) looks at all notes every eighth of the shortest limit, at most every 250 ms, and
+// wakes who is over his. The same look asks the kernel which clients that wait for a member have
+// gone: a broken connection cancels the request. One that closed its sending side may still wait
+// for the answer (RFC 9112 9.6), so it gets 102 Processing: a socket that is closed answers that
+// with a reset. HTTP/1.0 has no interim answers; there only a break counts. (nginx gives up in both
+// cases unless proxy_ignore_client_abort is set, HAProxy in neither unless option abortonclose is.)
+// On other systems than Linux a client that has gone is noticed when its answer is written.
 //
 // # tcp mode
 //
@@ -46,15 +79,18 @@
 //     orders the serving members: where all of them are shunned, all are used.
 //   - A request is sent a second time only where the first attempt cannot have been processed:
 //     nothing was sent, or a kept-alive connection broke before any byte of the answer and the
-//     method is safe or the request carries an Idempotency-Key (LG4).
-//   - No byte of a request reaches a parser before the guard has judged it by the strict check:
-//     one meaning, or a refusal and the end of the connection. Answers are judged by the same rules.
+//     method is safe or the request carries an Idempotency-Key (LG4); of its body no more than
+//     64 KiB may have been sent. All within the pool's retry budget: 100 in 10 seconds, or a fifth
+//     of the requests.
+//   - There is one reading of a request: the strict check finds one meaning, or refuses it and ends
+//     the connection. No head is sent on before all of it was judged, no byte of a body before its
+//     framing was. Answers are judged by the same rules.
 //     testdata/strict is the table of what is refused and why, deviations.txt there what differs
 //     from the RFCs.
 //   - A connection to a member that has something to read before it is used again is not used
 //     again: nobody asked for what it says.
-//   - What is forwarded is written anew from fields that passed the strict check: one framing
-//     (Content-Length), no hop-by-hop fields, no field that a client may use to claim another
+//   - What is forwarded is written anew from fields that passed the strict check: one framing, no
+//     hop-by-hop fields but our own, no field that a client may use to claim another
 //     source than its own unless it is a trusted proxy.
 //   - No log line carries a field's value (but Host), a query string, a path's parameters, a body.
 //   - Only a trusted proxy says who the client is: by X-Forwarded-*, Forwarded, a request's id or
@@ -69,16 +105,18 @@
 //
 //   - No member serves, or none could be reached: 503. The answer broke or was malformed: 502.
 //     No byte within response_timeout: 504. The body says which, never an address.
-//   - An answer that breaks after its head was sent on ends the client's connection.
+//   - An answer that breaks after its head was sent on ends the client's connection, for HTTP/1.0
+//     without a length by a reset.
+//   - A client that is too slow gets 408: 30 seconds (ReadTimeout) for a head and for every wait inside a body,
+//     and 512 bytes a second on average for a body that takes longer than that. Its slowness is no
+//     fault of the member. A body that turns out to be malformed when a part of it was sent on ends
+//     both connections.
 //   - A table that does not fit the bound listeners changes nothing (Check, SetTable).
 //   - A changed certificate that cannot be used leaves the old one in use; an access log that
 //     cannot be written loses its lines. Both are said once and counted; requests go on.
 //
 // # Limits of this version
 //
-// A request body is read whole, up to 4 MiB (413 above), before a member is chosen. Answers up to
-// 64 KiB are read whole, longer or chunked ones are streamed; to HTTP/1.0 clients chunked answers
-// are read whole, up to 8 MiB. Trailers are dropped, an Upgrade is not carried on, and a client
-// that goes away does not cancel its request at the member. No Via field is added: several
-// servers turn compression off where they see one.
+// No Via field is added: several servers turn compression off where they see one. The forbidden
+// fields of a trailer (testdata/strict) are refused, not dropped. HTTP/2 is not spoken.
 package lb

@@ -81,10 +81,10 @@ func (l *liveListener) explainRoute(e *Explanation, host, path string) *livePool
 	if r != nil {
 		e.Route = r.name
 	}
-	probe := isAlive(h.target)
 	switch {
-	case probe:
+	case isAlive(h.target):
 		e.Route += ", is_alive: answered here for the pool"
+		return l.target(r).livePool
 	case l.toHTTPS != nil:
 		e.Route, e.Redirect = "redirect_https", string(l.toHTTPS.appendTo(nil, &h))
 	case r != nil && r.redirect != nil:

@@ -226,3 +226,8 @@ func appendField[N []byte | string](dst []byte, name N, value []byte) []byte {
 	dst = append(dst, value...)
 	return append(dst, "\r\n"...)
 }
+
+// framesBody names what says where a body ends.
+func framesBody(name []byte) bool {
+	return is(name, "content-length") || is(name, "transfer-encoding")
+}

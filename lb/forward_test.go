@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"switchpoint/internal/covers"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -80,9 +81,9 @@ func TestRequestHeads(t *testing.T) {
 			"GET /?q HTTP/1.1\r\nHost: other:81\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: other:81\r\n\r\n"},
 		{"asterisk form", false, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			"OPTIONS * HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\n\r\n"},
-		{"chunks become a length, trailers go", false,
+		{"chunks stay chunks, without extensions, with their trailers", false,
 			"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nConnection: close\r\n\r\n3;ext=1\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
-			"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\nContent-Length: 3\r\n\r\n"},
+			"POST / HTTP/1.1\r\nHost: x\r\nTrailer: X-T\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\nTransfer-Encoding: chunked\r\n\r\n"},
 		{"POST without a body says so", false, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: x\r\nContent-Length: 0\r\n\r\n"},
 	}
@@ -143,9 +144,6 @@ func TestRefused(t *testing.T) {
 		{"1 MB header", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 1<<20) + end, 431},
 		{"1 MB of headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 170_000) + end, 431},
 		{"1 MB target", "GET /" + strings.Repeat("x", 1<<20) + " HTTP/1.1\r\nHost: a" + end, 431},
-		{"body above the limit", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + itoa(maxRequestBody+1) + end, 413},
-		{"chunked body above the limit", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked" + end + fmt.Sprintf("%x\r\n", maxRequestBody+1), 413},
-		{"body above the limit, asked first", "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " + itoa(maxRequestBody+1) + end, 413},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,7 +164,9 @@ func TestAnswerHeads(t *testing.T) {
 		"HTTP/1.0 207 Many Things\r\nETag: \"x\"\r\nset-cookie: a=1\r\nSet-Cookie: b=2\r\nconnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: 9\r\nProxy-Authenticate: Basic\r\nupgrade: h2c\r\nServer: inner\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nok")
 	r := start(t, plainConfig([]Member{{Address: addr}}))
 	out := raw(t, r.addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	if !strings.HasPrefix(out, "HTTP/1.1 207 Many Things\r\n") || !strings.HasSuffix(out, "\r\n\r\nok") {
+	const interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+	out, passed := strings.CutPrefix(out, interim)
+	if !passed || !strings.HasPrefix(out, "HTTP/1.1 207 Many Things\r\n") || !strings.HasSuffix(out, "\r\n\r\nok") {
 		t.Errorf("got %q", out)
 	}
 	for _, want := range []string{"\r\nETag: \"x\"\r\n", ": a=1\r\n", "Set-Cookie: b=2\r\n", "Server: inner\r\n", "Date: Mon, 01 Jan 2024 00:00:00 GMT\r\n", "Content-Length: 2\r\n"} {
@@ -232,9 +232,9 @@ func TestBodies(t *testing.T) {
 			t.Errorf("%q and %d bytes", head, len(body))
 		}
 	})
-	t.Run("expect 100", func(t *testing.T) {
+	t.Run("expect 100 with the body right behind", func(t *testing.T) {
 		out := raw(t, r.addr, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
-		if !strings.HasPrefix(out, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n") || !strings.HasSuffix(out, "hi") {
+		if !strings.HasPrefix(out, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(out, "hi") {
 			t.Errorf("got %q", out)
 		}
 	})
@@ -279,7 +279,7 @@ func TestBrokenStream(t *testing.T) {
 				return // cut off before the head was complete: as good
 			}
 			defer resp.Body.Close()
-			if body, err := io.ReadAll(resp.Body); err == nil {
+			if body, err := io.ReadAll(resp.Body); err == nil && resp.StatusCode != 502 {
 				t.Errorf("%d bytes and no error", len(body))
 			}
 			eventually(t, "in flight 0", func() bool { return r.Explain("front", loopback).Members[0].InFlight == 0 })
@@ -324,7 +324,7 @@ func TestLateEarlyAnswer(t *testing.T) {
 	}()
 	defer func() { _ = ln.Close(); <-done }()
 	r := start(t, plainConfig([]Member{{Address: ln.Addr().String()}}))
-	resp, err := client(t, nil).Post("http://"+r.addr+"/", "text/plain", bytes.NewReader(make([]byte, maxRequestBody)))
+	resp, err := client(t, nil).Post("http://"+r.addr+"/", "text/plain", bytes.NewReader(make([]byte, 4<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,6 +350,7 @@ func TestKeepAliveAndPipeline(t *testing.T) {
 
 // TestSlowClients: a client that does not get on is cut off.
 func TestSlowClients(t *testing.T) {
+	covers.Req(t, "LB6")
 	a := startBackend(t, says("a"))
 	r := start(t, plainConfig(members(a)), func(o *Options) { o.ReadTimeout, o.IdleTimeout = 200*ms, 200*ms })
 	for name, tt := range map[string]struct{ send, want string }{

@@ -12,7 +12,7 @@ const maxForwarded = 32
 func (h *head) appendForwardedField(dst []byte, in *headIn) []byte {
 	dst = append(dst, "Forwarded: "...)
 	if in.trusted {
-		_ = eachField(in.raw, func(f field) *refusal {
+		_ = eachField(h.fields, func(f field) *refusal {
 			if is(f.name, "forwarded") && len(f.value) > 0 {
 				dst = append(append(dst, f.value...), ", "...)
 			}
@@ -43,7 +43,7 @@ func (ex *exchange) clientAddr() netip.Addr {
 		return clientAddr(in, ex.listener.trusted, ex.head.forwarded)
 	}
 	var value []byte
-	_ = eachField(in.raw, func(f field) *refusal {
+	_ = eachField(ex.head.fields, func(f field) *refusal {
 		if is(f.name, "forwarded") {
 			value = f.value
 		}

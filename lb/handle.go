@@ -5,10 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"runtime/debug"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"switchpoint/healthcheck/isalive"
 )
@@ -24,131 +21,67 @@ type exchange struct {
 	start    time.Time
 	in       headIn
 	head     head
-	harmless bool // may be repeated after it was sent
-	out      []byte
-	name     []byte
+	harmless bool    // may be repeated after it was sent
+	pinned   bool    // the member is the one of the client's own connection
+	headBuf  *buffer // what head points into, once the client's wire reads on into another
+	body     requestBody
+	piece    []byte // of the body, framed, which goes out with the head
+	upload   *upload
+	out      []byte // what is written next
 
 	q       Question
 	member  int // index in pool, -1 before the choice
 	reason  Reason
 	retries int
 
-	up      *upstream // the member that this request is counted in at, nil when at none
-	conn    *upConn
-	upClose bool
-	whole   bool // the answer was read to its end
-	// brokeOff: the member ended a streamed answer before its end.
-	brokeOff bool
+	up       *upstream // the member that this request is counted in at, nil when at none
+	conn     *upConn
+	upClose  bool // the connection to the member is not used again
 	answer   answerHead
-	// ownFault: the last attempt failed for want of something that this process lacks.
-	ownFault bool
+	src      *buffer // what is passed on lies here
+	detached *buffer // src, once the member's connection was given back
+	headLen  int     // of the answer's head, which is not skipped yet
+	chunks   chunks  // of the answer
+	whole    bool    // the answer was read to its end
+	brokeOff bool    // the member ended an answer before its end
+	begun    bool    // the client has got a part of the final answer
+	asked100 bool    // the client has got 100 Continue
+	ownFault bool    // the last attempt failed for want of something that this process lacks
+	closing  bool    // the client's connection ends with this exchange
 	ttfb     time.Duration
 	status   int
-	stream   *bodyStream
-	logPath  []byte // set only where debug lines are wanted
-	id       []byte // of the request
-	line     []byte // space for its line in the access log
-	refused  string // why, where the balancer answered itself
-	sent     int64  // bytes of a streamed body that the client got
+
+	logPath []byte // set only where debug lines are wanted
+	id      []byte // of the request
+	line    []byte // space for its line in the access log
+	refused string // why, where the balancer answered itself
+	sent    int64  // bytes of the answer's body that the client got
 }
 
-// handle serves one request of listener n.
-func (p *Proxy) handle(n int, ctx *fasthttp.RequestCtx) {
-	var ex *exchange
-	defer func() {
-		if r := recover(); r != nil {
-			if ex != nil {
-				ex.drop()
-				ex.leave()
-			}
-			// The value may quote the request, so only its type of fault and place are told.
-			p.log.Error("lb: panic while handling a request, please report it", "stack", string(debug.Stack()))
-			refuse(ctx, fasthttp.StatusInternalServerError, "internal error")
-			ctx.SetConnectionClose()
-		}
-	}()
-	live := p.live.Load()
-	client, ok := ctx.Conn().(*clientConn)
-	if live == nil || !ok {
-		refuse(ctx, fasthttp.StatusServiceUnavailable, "starting")
-		ctx.SetConnectionClose()
-		return
-	}
-	ex = p.exchange(live.listeners[n], client)
-	ex.serve(ctx)
-	ex.stampAnswer(&ctx.Response.Header)
-	if p.draining.Load() || ex.head.closeClient {
-		ctx.SetConnectionClose()
-	}
-	if ex.stream == nil {
-		if !ctx.IsHead() {
-			ex.sent = int64(len(ctx.Response.Body()))
-		}
-		ex.finish()
-	}
-}
-
-// exchange takes an exchange from the pool.
-func (p *Proxy) exchange(l *liveListener, client *clientConn) *exchange {
-	ex, _ := p.exchanges.Get().(*exchange)
-	if ex == nil {
-		ex = &exchange{}
-	}
-	client.requests++
-	*ex = exchange{p: p, listener: l, pool: l.own(), client: client, start: time.Now(), member: -1,
-		out: ex.out, name: ex.name, logPath: ex.logPath[:0], id: ex.id[:0], line: ex.line,
-		q: Question{States: ex.q.States, Loads: ex.q.Loads, Scratch: ex.q.Scratch}}
-	return ex
-}
-
-func (ex *exchange) serve(ctx *fasthttp.RequestCtx) {
-	r := &ctx.Request
-	peer := ex.client.peer
-	ex.in = headIn{
-		method: r.Header.Method(), target: r.Header.RequestURI(), raw: r.Header.RawHeaders(),
-		http11: string(r.Header.Protocol()) == "HTTP/1.1", bodyLen: len(r.Body()),
-		peer: peer, trusted: contains(ex.listener.trusted, peer), secure: ex.listener.secure(), forwardedField: ex.listener.forwarded,
-	}
-	if bad := ex.check(r); bad != nil {
-		ex.client.linger = true
-		ex.refuse(ctx, bad.status, bad.text)
-		ctx.SetConnectionClose()
-		return
-	}
+func (ex *exchange) serve(size int) {
+	l, peer := ex.listener, ex.client.peer
+	ex.in = headIn{peer: peer, trusted: contains(l.trusted, peer), secure: l.secure(), forwardedField: l.forwarded}
+	ex.closing = !ex.head.persists() || ex.p.draining.Load()
 	if ex.p.log.Enabled(context.Background(), slog.LevelDebug) {
 		path := logPath(ex.head.target)
 		ex.logPath = append(ex.logPath, path[:min(len(path), 256)]...)
 	}
 	ex.takeID()
-	route := ex.listener.routes.find(ex.head.host, pathOf(ex.head.target))
-	ex.pool = ex.listener.target(route)
-	if ctx.IsGet() || ctx.IsHead() {
-		if isAlive(ex.head.target) {
-			ex.isAlive(ctx)
-			return
-		}
-	}
-	if ex.redirect(ctx, route) {
+	if err := ex.gather(size); err != nil {
+		ex.lostClient(err)
 		return
 	}
-	ex.harmless = isSafe(ex.in.method) || ex.head.idempotent
-	ex.forward(ctx)
-}
-
-// check refuses what is malformed. The guard has passed these bytes already; here they are judged
-// as the server's parser understood them, so that the two readings cannot part.
-func (ex *exchange) check(r *fasthttp.Request) *refusal {
-	if _, bad := checkVersion(r.Header.Protocol()); bad != nil {
-		return bad
+	route := l.routes.find(ex.head.host, pathOf(ex.head.target))
+	ex.pool = l.target(route)
+	if m := string(ex.head.method); (m == "GET" || m == "HEAD") && isAlive(ex.head.target) {
+		ex.isAlive()
+		return
 	}
-	if len(ex.in.raw) == 0 {
-		for name := range r.Header.All() {
-			if !is(name, "content-length") && !is(name, "connection") { // the parser adds these
-				return errBareLF
-			}
-		}
+	if ex.redirect(route) {
+		return
 	}
-	return ex.in.check(&ex.head)
+	ex.harmless = isSafe(ex.head.method) || ex.head.idempotent
+	ex.forward()
 }
 
 func isAlive(target []byte) bool {
@@ -157,7 +90,7 @@ func isAlive(target []byte) bool {
 
 // forward chooses members until one answers or none is left. It goes on to another one only
 // when nothing was sent; what try does not repeat by itself may have been processed (LG4).
-func (ex *exchange) forward(ctx *fasthttp.RequestCtx) {
+func (ex *exchange) forward() {
 	now := ex.p.at(ex.start)
 	addr := ex.clientAddr()
 	ex.pool.fill(&ex.q, ex.p.snapshot(), now)
@@ -170,44 +103,65 @@ func (ex *exchange) forward(ctx *fasthttp.RequestCtx) {
 	}
 	bound := ex.q.Persisted
 	for {
-		ex.member, ex.reason = Pick(&ex.q)
+		ex.member, ex.reason = ex.choose()
 		if ex.member < 0 {
-			ex.noMember(ctx)
+			ex.noMember()
 			return
 		}
 		if ex.pool.persist && ex.member != bound {
 			bound = ex.member
 			ex.pool.stick.put(addr, ex.pool.ups[ex.member].id, time.Duration(now), ex.pool.persistFor)
 		}
-		switch o := ex.try(ctx); o {
+		switch o := ex.try(); o {
 		case answered:
-			ex.status = ctx.Response.StatusCode()
+			ex.status = ex.answer.status
+			ex.relay()
 			return
 		case unreachable:
+			if !ex.mayRetry() {
+				ex.failed(o)
+				return
+			}
 		default:
-			ex.failed(ctx, o)
+			ex.failed(o)
 			return
 		}
 		ex.q.Loads[ex.member].Tried = true
-		ex.retries++
-		ex.pool.retries.Inc()
 	}
+}
+
+// choose picks a member. A client with a connection of its own goes on over it.
+func (ex *exchange) choose() (int, Reason) {
+	if member := ex.pinnedMember(); member >= 0 && !ex.q.Loads[member].Tried {
+		ex.pinned = true
+		return member, Reason{How: Pinned, Candidates: 1}
+	}
+	ex.pinned = false
+	return Pick(&ex.q)
+}
+
+// mayRetry takes a retry out of the pool's budget.
+func (ex *exchange) mayRetry() bool {
+	if !ex.pool.budget.take(ex.pool.draws.Load()) {
+		ex.pool.refusedRetries.Inc()
+		return false
+	}
+	ex.retries++
+	ex.pool.retries.Inc()
+	return true
 }
 
 // try makes an attempt at the chosen member. A stale kept-alive connection says nothing about
 // the member, so the same one is asked again, once, on a fresh connection, where a second
 // execution does no harm. A fresh one that breaks is the end: the member may have died of it.
-func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
+func (ex *exchange) try() outcome {
 	u := ex.pool.ups[ex.member]
-	u.begin(ex.p.now(), ex.pool.dial.timeout)
+	u.begin(ex.p.at(ex.start), ex.pool.dial.timeout)
 	ex.up = u
 	ex.in.fallbackHost = u.address
-	o := ex.attempt(ctx, u, false)
-	if o == stale && ex.harmless {
-		ex.clear(&ctx.Response)
-		ex.retries++
-		ex.pool.retries.Inc()
-		o = ex.attempt(ctx, u, true)
+	o := ex.attempt(u, false)
+	if o == stale && ex.harmless && ex.replayable() && ex.mayRetry() {
+		o = ex.attempt(u, true)
 	}
 	ex.report(o)
 	if o != answered {
@@ -215,56 +169,88 @@ func (ex *exchange) try(ctx *fasthttp.RequestCtx) outcome {
 			u.punish(ex.p.now())
 		}
 		ex.leave()
-		ex.pool.metrics[ex.member].failure(o)
-		ex.clear(&ctx.Response)
+		if o != abandoned {
+			ex.pool.metrics[ex.member].failure(o)
+		}
 	}
 	return o
 }
 
 // noMember answers when nobody is left to ask.
-func (ex *exchange) noMember(ctx *fasthttp.RequestCtx) {
+func (ex *exchange) noMember() {
 	text := "no server of this pool could be reached"
 	if ex.reason.How == NoneServing {
 		text = "no server of this pool can take requests now"
 	}
-	ctx.Response.Header.Set("Retry-After", "5")
-	ex.refuse(ctx, fasthttp.StatusServiceUnavailable, text)
+	ex.refuseWith(503, text, "Retry-After: 5\r\n")
 }
 
 // failed answers when the request may not be tried again.
-func (ex *exchange) failed(ctx *fasthttp.RequestCtx, o outcome) {
+func (ex *exchange) failed(o outcome) {
 	switch o {
+	case abandoned:
+		ex.closing = true // the client is gone, or was told
+	case unreachable:
+		ex.refuseWith(503, "too many requests of this pool failed to try this one again", "Retry-After: 5\r\n")
 	case timedOut:
-		ex.refuse(ctx, fasthttp.StatusGatewayTimeout, "the server did not answer in time")
+		ex.refuseWith(504, "the server did not answer in time", "")
 	case malformed:
-		ex.refuse(ctx, fasthttp.StatusBadGateway, "the server gave an unusable answer")
+		ex.refuseWith(502, "the server gave an unusable answer", "")
 	default:
-		ex.refuse(ctx, fasthttp.StatusBadGateway, "the server broke the connection; whether it did the work is unknown")
+		ex.refuseWith(502, "the server broke the connection; whether it did the work is unknown", "")
 	}
 }
 
 // finish ends the exchange: figures, log, and the exchange itself back to the pool.
 func (ex *exchange) finish() {
-	name := "none"
-	if ex.member >= 0 {
-		name = ex.pool.members[ex.member].name
-	}
-	if ex.up != nil {
-		if ex.whole {
-			ex.release(ex.up)
-		} else {
-			ex.drop()
-		}
-		if ex.brokeOff {
-			ex.up.punish(ex.p.now())
-			ex.pool.metrics[ex.member].failure(malformed)
-		}
-		ex.leave()
-	}
+	ex.stopUpload()
+	ex.leaveMember()
 	ex.pool.count(ex.member, ex.status)
-	ex.debugLog(name)
+	ex.debugLog()
 	ex.accessLog()
+	ex.reclaim()
 	ex.p.exchanges.Put(ex)
+}
+
+// leaveMember ends what concerns the member: its connection is used again after a whole answer.
+func (ex *exchange) leaveMember() {
+	if ex.up == nil {
+		return
+	}
+	if ex.whole {
+		ex.release(ex.up)
+	} else {
+		ex.drop()
+	}
+	if ex.brokeOff {
+		ex.up.punish(ex.p.now())
+		ex.pool.metrics[ex.member].failure(malformed)
+	}
+	ex.leave()
+}
+
+// abandon gives back what the exchange holds after a fault of ours. The exchange itself is left
+// to the collector.
+func (ex *exchange) abandon() {
+	ex.stopUpload()
+	ex.drop()
+	ex.leave()
+	ex.reclaim()
+	if !ex.begun {
+		ex.refuse(500, "internal error", true)
+	}
+}
+
+// reclaim gives back the buffers.
+func (ex *exchange) reclaim() {
+	if ex.headBuf != nil {
+		ex.p.buffers.put(ex.headBuf)
+		ex.headBuf = nil
+	}
+	if ex.detached != nil {
+		ex.p.buffers.put(ex.detached)
+		ex.src, ex.detached = nil, nil
+	}
 }
 
 // leave counts the request out of its member.
@@ -275,28 +261,20 @@ func (ex *exchange) leave() {
 	}
 }
 
-func (ex *exchange) debugLog(member string) {
+func (ex *exchange) debugLog() {
 	if len(ex.logPath) == 0 {
 		return
+	}
+	name := "none"
+	if ex.member >= 0 {
+		name = ex.pool.members[ex.member].name
 	}
 	ex.p.log.LogAttrs(context.Background(), slog.LevelDebug, "lb: request",
 		slog.String("listener", ex.listener.name), slog.String("client", ex.client.peer.String()),
 		slog.String("path", string(ex.logPath)),
-		slog.String("member", member), slog.Int("status", ex.status),
+		slog.String("member", name), slog.Int("status", ex.status),
 		slog.Duration("ttfb", ex.ttfb), slog.Duration("took", time.Since(ex.start)),
 		slog.Int("retries", ex.retries), slog.String("picked", ex.reason.How.String()))
-}
-
-// refuse answers in place of a member.
-func (ex *exchange) refuse(ctx *fasthttp.RequestCtx, status int, text string) {
-	ex.status, ex.refused = status, text
-	refuse(ctx, status, text)
-}
-
-func refuse(ctx *fasthttp.RequestCtx, status int, text string) {
-	ctx.SetStatusCode(status)
-	ctx.SetContentType("text/plain; charset=utf-8")
-	ctx.SetBodyString(text + "\n")
 }
 
 // clientAddr is the address that persistence goes by: the peer, or behind a trusted proxy the

@@ -1,16 +1,13 @@
 package lb
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
 )
 
-// headIn is a request as the listener got it, with what the balancer adds.
+// headIn is what the balancer adds to a request's head.
 type headIn struct {
-	method, target []byte
-	http11         bool
-	raw            []byte // the header lines as received, ending in an empty line
-	bodyLen        int
 	peer           netip.Addr
 	trusted        bool   // the peer may say who the client is
 	forwardedField bool   // write Forwarded
@@ -21,14 +18,9 @@ type headIn struct {
 	fallbackHost   string // for HTTP/1.0 without Host
 }
 
-// check judges a request before anything is decided about it.
-func (in *headIn) check(h *head) *refusal {
-	return h.check(in.method, in.target, in.raw, in.http11)
-}
-
-// appendRequest writes the request as the member gets it.
+// appendRequest writes the request as the member gets it, without its body.
 func (h *head) appendRequest(dst []byte, in *headIn) []byte {
-	dst = append(dst, in.method...)
+	dst = append(dst, h.method...)
 	dst = append(dst, ' ')
 	if h.before != 0 {
 		dst = append(dst, h.before)
@@ -40,30 +32,17 @@ func (h *head) appendRequest(dst []byte, in *headIn) []byte {
 	} else {
 		dst = append(append(append(dst, "Host: "...), in.fallbackHost...), "\r\n"...)
 	}
-	framed, hasProto, hasHost := false, false, false
-	// The check has passed, so the walk cannot fail.
-	_ = eachField(in.raw, func(f field) *refusal {
+	hasProto, hasHost := false, false
+	eachChecked(h.fields, func(f field, line []byte) {
 		switch {
-		case is(f.name, "host"):
-			return nil
-		case is(f.name, "content-length"), is(f.name, "transfer-encoding"):
-			framed = true
-			return nil
-		case is(f.name, "expect"):
-			return nil // answered by the listener, which has the whole body by now
-		case h.hopByHop(f.name):
-			return nil
-		case is(f.name, "x-forwarded-for"), !in.trusted && isForwarding(f.name):
-			return nil
-		case in.forwardedField && is(f.name, "forwarded"), in.idName != "" && isLike(f.name, in.idLower):
-			return nil
+		case h.dropped(f.name, in):
+			return
 		case is(f.name, "x-forwarded-proto"):
 			hasProto = true
 		case is(f.name, "x-forwarded-host"):
 			hasHost = true
 		}
-		dst = appendField(dst, f.name, f.value)
-		return nil
+		dst = appendLine(dst, f, line)
 	})
 	dst = h.appendForwarded(dst, in, hasProto, hasHost)
 	if in.forwardedField {
@@ -72,18 +51,85 @@ func (h *head) appendRequest(dst []byte, in *headIn) []byte {
 	if in.idName != "" {
 		dst = appendField(dst, in.idName, in.id)
 	}
-	if in.bodyLen > 0 || framed || expectsBody(in.method) {
+	return append(h.appendControl(dst), "\r\n"...)
+}
+
+// dropped names the fields that are not passed on as they are.
+func (h *head) dropped(name []byte, in *headIn) bool {
+	switch {
+	case is(name, "host"), is(name, "content-length"), is(name, "transfer-encoding"), is(name, "expect"), is(name, "x-forwarded-for"):
+		return true
+	case is(name, "trailer"):
+		return h.framing != frameChunked || named(h.options[:h.nOptions], name)
+	case isHopByHop(name), named(h.options[:h.nOptions], name), !in.trusted && isForwarding(name):
+		return true
+	}
+	return in.forwardedField && is(name, "forwarded") || in.idName != "" && isLike(name, in.idLower)
+}
+
+// appendControl writes the fields that are between us and the member: framing, what we wait for,
+// what the client can take, and the one protocol that is changed to.
+func (h *head) appendControl(dst []byte) []byte {
+	switch {
+	case h.framing == frameChunked:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case h.framing == frameLength || expectsBody(h.method):
 		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, int64(in.bodyLen), 10)
+		dst = strconv.AppendInt(dst, h.length, 10)
 		dst = append(dst, "\r\n"...)
 	}
-	return append(dst, "\r\n"...)
+	if h.waiting {
+		dst = append(dst, "Expect: 100-continue\r\n"...)
+	}
+	switch {
+	case h.webSocket():
+		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
+	case h.trailers:
+		dst = append(dst, "Connection: TE\r\nTE: trailers\r\n"...)
+	}
+	return dst
+}
+
+// webSocket says whether the client asks to change to the one protocol that is carried on. h2c
+// would carry requests that nobody checks, whatever else is asked for is not known to be safe: it
+// is dropped, as RFC 9110 7.8 allows.
+func (h *head) webSocket() bool {
+	return h.upgrade && h.framing == frameNone && is(h.protocol, "websocket") && named(h.options[:h.nOptions], []byte("upgrade"))
+}
+
+// persists says whether the client wants to send more requests on its connection (RFC 9112 9.3).
+func (h *head) persists() bool {
+	return !h.closeClient && (h.http11 || named(h.options[:h.nOptions], []byte("keep-alive")))
+}
+
+// eachChecked walks header lines that the strict check has passed. line is the whole line with
+// its CRLF.
+func eachChecked(raw []byte, f func(one field, line []byte)) {
+	for {
+		end := bytes.IndexByte(raw, '\n')
+		if end < 2 {
+			return
+		}
+		line := raw[:end+1]
+		raw = raw[end+1:]
+		if colon := bytes.IndexByte(line, ':'); colon > 0 {
+			f(field{line[:colon], trimOWS(line[colon+1 : end-1])}, line)
+		}
+	}
+}
+
+// appendLine writes a field, by copying its line where that has the usual form.
+func appendLine(dst []byte, f field, line []byte) []byte {
+	if len(f.name)+len(f.value)+4 == len(line) && line[len(f.name)+1] == ' ' {
+		return append(dst, line...)
+	}
+	return appendField(dst, f.name, f.value)
 }
 
 func (h *head) appendForwarded(dst []byte, in *headIn, hasProto, hasHost bool) []byte {
 	dst = append(dst, "X-Forwarded-For: "...)
 	if in.trusted {
-		_ = eachField(in.raw, func(f field) *refusal {
+		_ = eachField(h.fields, func(f field) *refusal {
 			if is(f.name, "x-forwarded-for") && len(f.value) > 0 {
 				dst = append(append(dst, f.value...), ", "...)
 			}
@@ -102,9 +148,4 @@ func (h *head) appendForwarded(dst []byte, in *headIn, hasProto, hasHost bool) [
 		dst = appendField(dst, "X-Forwarded-Host", h.host)
 	}
 	return dst
-}
-
-// hopByHop says whether a field is meant for this connection only (RFC 9110 7.6.1).
-func (h *head) hopByHop(name []byte) bool {
-	return isHopByHop(name) || named(h.options[:h.nOptions], name)
 }

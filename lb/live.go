@@ -47,9 +47,14 @@ type livePool struct {
 
 // poolState is what a pool keeps over reloads.
 type poolState struct {
-	stick   *stickTable
-	draws   atomic.Uint64
-	retries prometheus.Counter
+	stick          *stickTable
+	draws          atomic.Uint64 // one for every request that needs a member
+	retries        prometheus.Counter
+	refusedRetries prometheus.Counter
+	budget         retryBudget
+	tunnels        atomic.Int64
+	tunnelUp       atomic.Int64 // bytes from clients
+	tunnelDown     atomic.Int64
 }
 
 // indexOf finds a member by its id; -1 when the pool has it no more.

@@ -29,7 +29,9 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	failures *prometheus.CounterVec
 	retries  *prometheus.CounterVec
-	ttfb     *prometheus.HistogramVec
+	// refusedRetries counts what the retry budget did not allow.
+	refusedRetries *prometheus.CounterVec
+	ttfb           *prometheus.HistogramVec
 
 	certErrors  *prometheus.CounterVec
 	proxyErrors *prometheus.CounterVec
@@ -52,6 +54,10 @@ func newMetrics() *metrics {
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchpoint_lb_retries_total",
 			Help: "Attempts after the first one of a request.",
+		}, []string{"pool"}),
+		refusedRetries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_retries_refused_total",
+			Help: "Retries that were not made because the pool's retry budget was used up.",
 		}, []string{"pool"}),
 		ttfb: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "switchpoint_lb_ttfb_seconds",
@@ -76,14 +82,14 @@ func newMetrics() *metrics {
 // memberMetrics are a member's own series, looked up once.
 type memberMetrics struct {
 	ttfb     prometheus.Observer
-	failures [malformed + 1]prometheus.Counter
+	failures [abandoned]prometheus.Counter
 }
 
 func (m *memberMetrics) failure(o outcome) { m.failures[o].Inc() }
 
 func (m *metrics) member(pool, name string) memberMetrics {
 	mm := memberMetrics{ttfb: m.ttfb.WithLabelValues(pool, name)}
-	for o := unreachable; o <= malformed; o++ {
+	for o := unreachable; o < abandoned; o++ {
 		mm.failures[o] = m.failures.WithLabelValues(pool, name, o.String())
 	}
 	return mm
@@ -113,6 +119,10 @@ var (
 		"Open connections of clients.", []string{"listener"}, nil)
 	descExpiry = prometheus.NewDesc("switchpoint_lb_certificate_expiry_timestamp_seconds",
 		"When the certificate in use ends.", []string{"listener", "file"}, nil)
+	descTunnels = prometheus.NewDesc("switchpoint_lb_upgraded_connections",
+		"Open connections that were upgraded (WebSocket).", []string{"pool"}, nil)
+	descTunnelBytes = prometheus.NewDesc("switchpoint_lb_upgraded_bytes_total",
+		"Bytes carried over upgraded connections, by direction: up (from clients), down.", []string{"pool", "direction"}, nil)
 	descStick = prometheus.NewDesc("switchpoint_lb_persistence_entries",
 		"Source addresses bound to a member.", []string{"pool"}, nil)
 )
@@ -122,6 +132,9 @@ func (p *Proxy) Describe(ch chan<- *prometheus.Desc) {
 	p.metrics.requests.Describe(ch)
 	p.metrics.failures.Describe(ch)
 	p.metrics.retries.Describe(ch)
+	p.metrics.refusedRetries.Describe(ch)
+	ch <- descTunnels
+	ch <- descTunnelBytes
 	p.metrics.ttfb.Describe(ch)
 	p.metrics.certErrors.Describe(ch)
 	p.metrics.proxyErrors.Describe(ch)
@@ -138,6 +151,7 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	p.metrics.requests.Collect(ch)
 	p.metrics.failures.Collect(ch)
 	p.metrics.retries.Collect(ch)
+	p.metrics.refusedRetries.Collect(ch)
 	p.metrics.ttfb.Collect(ch)
 	p.metrics.certErrors.Collect(ch)
 	p.metrics.proxyErrors.Collect(ch)
@@ -158,6 +172,9 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, lp := range live.pools {
 		gauge(descStick, float64(lp.stick.len()), lp.name)
+		gauge(descTunnels, float64(lp.tunnels.Load()), lp.name)
+		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelUp.Load()), lp.name, "up")
+		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelDown.Load()), lp.name, "down")
 		for i, u := range lp.ups {
 			gauge(descInFlight, float64(u.inFlight.Load()), lp.name, lp.members[i].name)
 		}

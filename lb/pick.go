@@ -46,6 +46,7 @@ const (
 	Persisted              // the member that this client had before
 	ByMethod               // the pool's method
 	ByMethodAll            // the method, over shunned members too: there are no others
+	Pinned                 // not Pick's: the client has a connection of its own there
 )
 
 // String gives the rule in words.
@@ -59,6 +60,8 @@ func (h How) String() string {
 		return "by the pool's method"
 	case ByMethodAll:
 		return "by the pool's method, although connects to it failed lately: so they did for all that serve"
+	case Pinned:
+		return "the client's authentication holds for one connection only, which leads there"
 	default:
 		return "no member may serve"
 	}

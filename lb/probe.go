@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/valyala/fasthttp"
-
 	"switchpoint/healthcheck"
 	"switchpoint/healthcheck/isalive"
 )
@@ -70,21 +68,18 @@ func boolToInt(b bool) int {
 	return 0
 }
 
-// isAlive answers a probe that the server's own parser could read.
-func (ex *exchange) isAlive(ctx *fasthttp.RequestCtx) {
+// isAlive answers a probe that was a well-formed request.
+func (ex *exchange) isAlive() {
 	ex.pool.fillStates(&ex.q, ex.p.snapshot())
 	a := poolAnswer(ex.q.States)
-	ex.status = a.Status
-	if a.Status == 0 {
-		// No answer is the answer: a probe must not take the pool for overloaded. The server
-		// finds the connection closed when it wants to write.
-		_ = ex.client.Conn.Close()
-		ctx.SetConnectionClose()
+	if ex.status = a.Status; a.Status == 0 {
+		// No answer is the answer: a probe must not take the pool for overloaded.
+		ex.closing = true
 		return
 	}
-	ctx.SetStatusCode(a.Status)
-	a.Each(func(name, value string) { ctx.Response.Header.Set(name, value) })
-	ctx.SetBodyString(a.Body())
+	var fields []byte
+	a.Each(func(name, value string) { fields = appendField(fields, name, []byte(value)) })
+	ex.reply(a.Status, string(fields), a.Body())
 }
 
 // legacyAnswer answers a probe that has no version or no Host (AL4), before the server sees it.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/errgroup"
 
 	"switchpoint/healthcheck"
@@ -28,10 +27,12 @@ type Options struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
-	ReadTimeout  time.Duration // for a whole request, from its first byte; default 30s
+	ReadTimeout  time.Duration // for a request's head, and for every wait inside its body; default 30s
 	IdleTimeout  time.Duration // between requests of a connection; default 75s
 	DrainTimeout time.Duration // for requests in flight when Run ends; default 10s
-	WatchEvery   time.Duration // between looks at the files of certificates; default 3s
+	// TunnelTimeout is how long an upgraded connection may be silent; default 1h.
+	TunnelTimeout time.Duration
+	WatchEvery    time.Duration // between looks at the files of certificates; default 3s
 }
 
 // Proxy is the running balancer. Its methods may be called from any goroutine.
@@ -51,6 +52,7 @@ type Proxy struct {
 	// connections counts the clients' connections; each has its number.
 	connections atomic.Uint64
 	exchanges   sync.Pool
+	buffers     buffers
 	pipes       pipes // of tcp listeners
 
 	mu        sync.Mutex // guards what follows, and SetTable as a whole
@@ -60,7 +62,7 @@ type Proxy struct {
 	logs      map[string]*accessLog // by path
 }
 
-type limits struct{ read, idle, drain, watch time.Duration }
+type limits struct{ read, idle, drain, watch, tunnel time.Duration }
 
 type upstreamKey struct{ pool, address string }
 
@@ -69,7 +71,7 @@ type upstreamKey struct{ pool, address string }
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		log: o.Log, snapshot: o.Snapshot, tell: o.Report, metrics: newMetrics(), base: time.Now(),
-		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout, o.WatchEvery},
+		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout, o.WatchEvery, o.TunnelTimeout},
 		upstreams: make(map[upstreamKey]*upstream),
 		pools:     make(map[string]*poolState),
 		logs:      make(map[string]*accessLog), logWake: make(chan struct{}, 1), idBase: newIDBase(),
@@ -78,6 +80,7 @@ func New(o Options) (*Proxy, error) {
 	orDuration(&p.limits.idle, 75*time.Second)
 	orDuration(&p.limits.drain, 10*time.Second)
 	orDuration(&p.limits.watch, defaultWatch)
+	orDuration(&p.limits.tunnel, time.Hour)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -138,12 +141,16 @@ func (p *Proxy) Run(ctx context.Context) error {
 	var writing sync.WaitGroup
 	writing.Go(func() { p.writeLogs(logging) })
 
+	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	writing.Go(func() { p.keepLimits(keeping) })
+
 	<-ctx.Done()
 	p.draining.Store(true)
 	p.closeListeners()
 	stopJanitor()
 	err := accepting.Wait()
 	p.drain(&serving)
+	stopKeeping()
 	stopLogging()
 	writing.Wait() // the lines of the last requests are written, too
 	p.mu.Lock()
@@ -193,6 +200,7 @@ func (p *Proxy) clean(ctx context.Context) {
 			}
 			for _, lp := range live.pools {
 				lp.stick.sweep(n, time.Duration(p.now()))
+				lp.budget.tick(lp.draws.Load())
 				for _, u := range lp.ups {
 					u.expire(now)
 				}
@@ -201,30 +209,3 @@ func (p *Proxy) clean(ctx context.Context) {
 		}
 	}
 }
-
-// newServer is the HTTP side of a listener. It never logs: what it would log quotes requests.
-func (p *Proxy) newServer(n, headerLimit int) *fasthttp.Server {
-	return &fasthttp.Server{
-		Handler:                      func(ctx *fasthttp.RequestCtx) { p.handle(n, ctx) },
-		ErrorHandler:                 func(ctx *fasthttp.RequestCtx, err error) { p.parseError(n, ctx, err) },
-		ExpectHandler:                expect,
-		HeaderReceived:               forgetOldExpect,
-		ConnState:                    connState,
-		Logger:                       silent{},
-		ReadBufferSize:               headerLimit,
-		MaxRequestBodySize:           maxRequestBody,
-		ReadTimeout:                  p.limits.read,
-		WriteTimeout:                 stallTimeout,
-		IdleTimeout:                  p.limits.idle,
-		DisablePreParseMultipartForm: true,
-		NoDefaultServerHeader:        true,
-		NoDefaultDate:                true,
-		NoDefaultContentType:         true,
-		SecureErrorLogMessage:        true,
-	}
-}
-
-type silent struct{}
-
-// Printf drops the line.
-func (silent) Printf(string, ...any) {}

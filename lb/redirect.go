@@ -3,8 +3,6 @@ package lb
 import (
 	"bytes"
 	"net/url"
-
-	"github.com/valyala/fasthttp"
 )
 
 // redirect is where a request is sent instead of a pool.
@@ -61,14 +59,14 @@ func (h *head) appendTarget(dst []byte) []byte {
 
 // redirect answers a request that the listener or its route sends elsewhere. One that came by TLS
 // to a trusted proxy in front needs no https any more.
-func (ex *exchange) redirect(ctx *fasthttp.RequestCtx, route *pathRoute) bool {
-	status := 0
+func (ex *exchange) redirect(route *pathRoute) bool {
+	var status int
 	var to []byte
 	switch r := ex.listener.toHTTPS; {
 	case r != nil && !ex.cameByTLS():
 		status, to = r.status, r.appendTo(ex.out[:0], &ex.head)
 		if to == nil {
-			ex.refuse(ctx, fasthttp.StatusBadRequest, "this address is served under https only")
+			ex.refuse(400, "this address is served under https only", false)
 			return true
 		}
 	case route != nil && route.redirect != nil:
@@ -76,12 +74,7 @@ func (ex *exchange) redirect(ctx *fasthttp.RequestCtx, route *pathRoute) bool {
 	default:
 		return false
 	}
-	ex.out = to
-	ex.status = status
-	ctx.Response.Header.SetBytesV(fasthttp.HeaderLocation, to)
-	ctx.Response.SetStatusCode(status)
-	ctx.SetContentType("text/plain; charset=utf-8")
-	ctx.SetBodyString("the address is in Location\n")
+	ex.reply(status, "Location: "+string(to)+"\r\nContent-Type: text/plain; charset=utf-8\r\n", "the address is in Location\n")
 	return true
 }
 
@@ -89,7 +82,7 @@ func (ex *exchange) redirect(ctx *fasthttp.RequestCtx, route *pathRoute) bool {
 func (ex *exchange) cameByTLS() bool {
 	secure := false
 	if ex.in.trusted {
-		_ = eachField(ex.in.raw, func(f field) *refusal {
+		_ = eachField(ex.head.fields, func(f field) *refusal {
 			if is(f.name, "x-forwarded-proto") {
 				secure = is(f.value, "https")
 			}

@@ -19,7 +19,7 @@ import (
 // A request that a client did not send to its end is not sent on, so there is no attempt.
 func (ex *exchange) report(o outcome) {
 	refs := ex.pool.members[ex.member].check.Refs
-	if ex.p.tell == nil || len(refs) == 0 || o == stale {
+	if ex.p.tell == nil || len(refs) == 0 || o == stale || o == abandoned {
 		return
 	}
 	if o != answered && (ex.ownFault || ex.p.draining.Load()) {

@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"strconv"
-
-	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -39,7 +37,7 @@ func (ex *exchange) takeID() {
 		return
 	}
 	if ex.in.trusted && l.idName != "" {
-		_ = eachField(ex.in.raw, func(f field) *refusal {
+		_ = eachField(ex.head.fields, func(f field) *refusal {
 			if len(ex.id) == 0 && is(f.name, l.idLower) && isRequestID(f.value) {
 				ex.id = append(ex.id, f.value...)
 			}
@@ -64,20 +62,4 @@ func isRequestID(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// stampAnswer gives the client the id where the listener says so, in place of a member's own.
-func (ex *exchange) stampAnswer(h *fasthttp.ResponseHeader) {
-	l := ex.listener
-	if !l.idAnswer || len(ex.id) == 0 {
-		return
-	}
-	for name := range h.All() {
-		if is(name, l.idLower) {
-			ex.name = append(ex.name[:0], name...)
-			h.DelBytes(ex.name)
-			break
-		}
-	}
-	h.SetBytesV(l.idName, ex.id)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"switchpoint/healthcheck"
 	"switchpoint/internal/covers"
 )
 
@@ -126,8 +127,27 @@ func TestRoutes(t *testing.T) {
 	if got := ask("cb.company.com", "/") + ask("x.com", "/api"); got != "ca" {
 		t.Errorf("after the reload %q", got)
 	}
-	if out := raw(t, r.addr, "GET /index.pl?action=is_alive HTTP/1.1\r\nHost: cb.company.com\r\nConnection: close\r\n\r\n"); !strings.Contains(out, "CB_IS_OKAY") {
-		t.Errorf("a probe got %q", out)
+}
+
+// TestRoutedProbe: a probe is told of the pool that its host's requests get, never redirected; one
+// without a Host is told of the listener's own.
+func TestRoutedProbe(t *testing.T) {
+	covers.Req(t, "LB11")
+	cfg := routedConfig(t, Route{Host: "down.company.com", Pool: "b"}, Route{Host: "old.company.com", Redirect: "https://new.company.com"})
+	cfg.Pools[1].Monitor = "m"
+	engine := healthcheck.New(healthcheck.Options{}) // its snapshot knows nothing of the monitor
+	r := startWith(t, cfg, Options{Listeners: cfg.Listeners, Snapshot: engine.Snapshot}, func(healthcheck.Key) healthcheck.Ref { return 1 })
+	for host, alive := range map[string]bool{"x.com": true, "old.company.com": true, "down.company.com": false} {
+		out := raw(t, r.addr, "GET /index.pl?action=is_alive HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+		if strings.Contains(out, "CB_IS_OKAY") != alive || !alive && out != "" {
+			t.Errorf("%s: %q", host, out)
+		}
+		if e := r.ExplainRequest("front", loopback, host, "/index.pl?action=is_alive"); (e.Pool == "a") != alive || e.Redirect != "" {
+			t.Errorf("%s: explained %+v", host, e)
+		}
+	}
+	if out := raw(t, r.addr, "GET /index.pl?action=is_alive\r\n\r\n"); !strings.Contains(out, "CB_IS_OKAY") {
+		t.Errorf("without a Host: %q", out)
 	}
 }
 

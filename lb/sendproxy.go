@@ -32,7 +32,7 @@ func (c *clientConn) takeOwn(u *upstream, fingerprint string, fresh bool) *upCon
 		return nil
 	}
 	if fresh || own.of != u || own.c.fingerprint != fingerprint || time.Since(own.c.since) > idleUpstream || !own.c.quiet() {
-		_ = own.c.Close()
+		own.c.end()
 		return nil
 	}
 	own.c.reused = true
@@ -41,10 +41,12 @@ func (c *clientConn) takeOwn(u *upstream, fingerprint string, fresh bool) *upCon
 
 // keepOwn keeps a connection whose last answer was read to its end.
 func (c *clientConn) keepOwn(u *upstream, conn *upConn, now time.Time) {
-	if conn.br.Buffered() > 0 {
-		_ = conn.Close()
+	c.dropOwn()
+	if len(conn.data()) > 0 {
+		conn.end()
 		return
 	}
+	conn.lend()
 	conn.since = now
 	c.own = ownConn{u, conn}
 }
@@ -52,7 +54,7 @@ func (c *clientConn) keepOwn(u *upstream, conn *upConn, now time.Time) {
 // dropOwn ends with the client.
 func (c *clientConn) dropOwn() {
 	if c.own.c != nil {
-		_ = c.own.c.Close()
+		c.own.c.end()
 		c.own = ownConn{}
 	}
 }

@@ -5,8 +5,7 @@ import "bytes"
 // This file judges a request by its raw bytes (LB6). What it accepts has one meaning for every
 // server that reads HTTP/1.1; what could have two is refused and the connection closed, because
 // two readings of one message are what request smuggling is made of. strict_answer.go does the
-// same for answers, chunks.go for chunked bodies; guard.go puts both in front of the server's
-// own parser. Nothing here allocates.
+// same for answers, chunks.go for chunked bodies; there is no other parser. Nothing here allocates.
 
 // refusal is why a message is not passed on: an HTTP status and a text without any of its bytes.
 type refusal struct {
@@ -64,11 +63,15 @@ type head struct {
 	target      []byte // origin form, or "*"
 	before      byte   // written before target where an absolute form named no path: "/" or "*"
 	framing     framing
-	length      int64 // where framing is frameLength
-	expect      bool  // the client waits for 100 Continue
-	upgrade     bool  // carries Upgrade; whether it is carried on is not decided here
-	closeClient bool  // "close" is among the Connection options
-	idempotent  bool  // carries an Idempotency-Key
+	length      int64  // where framing is frameLength
+	expect      bool   // the client asks for 100 Continue
+	waiting     bool   // and waits for it: nothing of the body is here
+	upgrade     bool   // carries Upgrade; whether it is carried on is not decided here
+	protocol    []byte // of Upgrade
+	trailers    bool   // takes trailers, and says so as it should
+	ownConn     bool   // carries credentials that hold for the connection (NTLM, Negotiate)
+	closeClient bool   // "close" is among the Connection options
+	idempotent  bool   // carries an Idempotency-Key
 	forwarded   []byte
 	options     [maxConnectionOptions][]byte
 	nOptions    int
@@ -136,6 +139,7 @@ func (h *head) check(method, target, fields []byte, http11 bool) *refusal {
 	}
 	// A key that the member will not see makes nothing idempotent.
 	h.idempotent = h.idempotent && !named(h.options[:h.nOptions], []byte("idempotency-key"))
+	h.trailers = h.trailers && named(h.options[:h.nOptions], []byte("te"))
 	return h.originForm(target)
 }
 
@@ -178,7 +182,11 @@ func (h *head) take(f field, n *counts) *refusal {
 		}
 		h.expect = h.http11 // an HTTP/1.0 client cannot mean it
 	case is(f.name, "upgrade"):
-		h.upgrade = h.http11
+		h.upgrade, h.protocol = h.http11, f.value
+	case is(f.name, "te"):
+		h.trailers = h.http11 && hasOption(f.value, "trailers")
+	case is(f.name, "authorization"), is(f.name, "proxy-authorization"):
+		h.ownConn = h.ownConn || bindsConnection(f.value)
 	case is(f.name, "idempotency-key"):
 		h.idempotent = len(f.value) > 0
 	case is(f.name, "x-forwarded-for"):
@@ -337,4 +345,10 @@ func checkField(line []byte) (field, *refusal) {
 		return field{}, errFieldText
 	}
 	return field{line[:colon], value}, nil
+}
+
+// asRefusal gives the refusal that an error is, or nil.
+func asRefusal(err error) *refusal {
+	bad, _ := err.(*refusal) //nolint:errorlint // never wrapped
+	return bad
 }

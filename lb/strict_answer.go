@@ -19,7 +19,10 @@ type answerHead struct {
 	length  int64   // where framing is frameLength
 	close   bool    // the member closes the connection after it
 	persist bool    // "keep-alive" is among the Connection options
-	upgrade bool    // carries Upgrade
+	upgrade bool    // carries Upgrade, to WebSocket
+	options bool    // Connection names more than close and keep-alive
+	ownConn bool    // asks for credentials that hold for the connection (NTLM, Negotiate)
+	fields  []byte  // the header lines with the empty line that ends them
 }
 
 // checkAnswerHead judges a whole head, from the first byte of the status line to the end of the
@@ -34,7 +37,8 @@ func checkAnswerHead(raw []byte, a *answerHead) *refusal {
 		return bad
 	}
 	var n counts
-	if bad := eachField(raw[end+1:], func(f field) *refusal { return a.take(f, &n) }); bad != nil {
+	a.fields = raw[end+1:]
+	if bad := eachField(a.fields, func(f field) *refusal { return a.take(f, &n) }); bad != nil {
 		return bad
 	}
 	var bad *refusal
@@ -65,8 +69,11 @@ func (a *answerHead) take(f field, n *counts) *refusal {
 	case is(f.name, "connection"):
 		a.close = a.close || hasOption(f.value, "close")
 		a.persist = a.persist || hasOption(f.value, "keep-alive")
+		a.options = a.options || !is(f.value, "close") && !is(f.value, "keep-alive")
 	case is(f.name, "upgrade"):
-		a.upgrade = true
+		a.upgrade = is(f.value, "websocket")
+	case is(f.name, "www-authenticate"), is(f.name, "proxy-authenticate"):
+		a.ownConn = a.ownConn || bindsConnection(f.value)
 	}
 	return nil
 }

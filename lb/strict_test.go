@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"switchpoint/internal/covers"
 )
 
 // sentinel is sent after every row. It must never be read as part of the row.
@@ -49,6 +51,7 @@ func answersTo(c io.Reader, methods []string) (codes []int, err error) {
 
 // TestStrictRequests sends every row through a listener and looks at both sides.
 func TestStrictRequests(t *testing.T) {
+	covers.Req(t, "LB6")
 	rec := startRecorder(t, ours)
 	lb := start(t, plainConfig([]Member{{Address: rec.addr}}))
 	rows := strictRows(t, "request")
@@ -186,16 +189,57 @@ func TestStrictFragments(t *testing.T) {
 	}
 }
 
-// verdict feeds a guard in pieces and gives the state that it ends in.
+// verdict reads requests from pieces and tells how that ends.
 func verdict(b []byte, size int) string {
-	g := guard{limit: headLimit}
-	for len(b) > 0 && g.bad == nil {
-		n := min(size, len(b))
-		g.admit(bytes.Clone(b[:n]))
-		b = b[n:]
+	ends, bad := readStream(&pieces{rest: b, size: func() int { return size }})
+	if bad != nil {
+		return bad.text
 	}
-	if g.bad != nil {
-		return g.bad.text
+	return fmt.Sprint("ends ", ends)
+}
+
+// pieces is a connection that gives its bytes in pieces.
+type pieces struct {
+	net.Conn
+	rest []byte
+	size func() int
+}
+
+// Read gives the next piece.
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.rest) == 0 {
+		return 0, io.EOF
 	}
-	return fmt.Sprint("state ", g.state)
+	n := copy(b[:max(1, min(p.size(), len(b)))], p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+// readStream reads one request after the other as the proxy does, and gives the positions at which
+// they end.
+func readStream(conn *pieces) (ends []int, bad *refusal) {
+	p := &Proxy{base: time.Now()}
+	c := &clientConn{wire: wire{Conn: conn, pool: &p.buffers}, headerLimit: headLimit}
+	defer c.free()
+	total := len(conn.rest)
+	for {
+		var h head
+		n, err := c.readHead(p, &h)
+		if err != nil {
+			return ends, asRefusal(err)
+		}
+		c.skip(n)
+		var b requestBody
+		for b.begin(&h); !b.ended(); {
+			if len(c.data()) == 0 && c.fill(smallBuffer, headBuffer, b.most()) != nil {
+				return ends, nil
+			}
+			_, used, bad := b.decode(c.data())
+			if bad != nil {
+				return ends, bad
+			}
+			c.skip(used)
+		}
+		ends = append(ends, total-len(conn.rest)-len(c.data()))
+	}
 }

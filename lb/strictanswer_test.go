@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"switchpoint/internal/covers"
 )
 
 // actor is a member that answers /row with the bytes of the row that is its turn and everything
@@ -57,6 +59,7 @@ func startActor(t testing.TB) *actor {
 
 // TestStrictAnswers has a member give every row as an answer, and then an ordinary one.
 func TestStrictAnswers(t *testing.T) {
+	covers.Req(t, "LB6")
 	a := startActor(t)
 	lb := start(t, plainConfig([]Member{{Address: a.addr}}))
 	rows := strictRows(t, "answer")

@@ -82,7 +82,7 @@ func (p *Proxy) target(l *listenerTable, lp *livePool) target {
 func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 	state := p.pools[pt.name]
 	if state == nil {
-		state = &poolState{stick: newStickTable(maxStick), retries: p.metrics.retries.WithLabelValues(pt.name)}
+		state = &poolState{stick: newStickTable(maxStick), retries: p.metrics.retries.WithLabelValues(pt.name), refusedRetries: p.metrics.refusedRetries.WithLabelValues(pt.name)}
 		p.pools[pt.name] = state
 	}
 	lp := &livePool{poolTable: pt, poolState: state, jsonName: jsonOf(pt.name)}
@@ -130,6 +130,7 @@ func (p *Proxy) forget(old, next *live) {
 			p.metrics.requests.DeletePartialMatch(prometheus.Labels{"pool": lp.name})
 			p.metrics.tcp.forget(prometheus.Labels{"pool": lp.name})
 			p.metrics.retries.DeleteLabelValues(lp.name)
+			p.metrics.refusedRetries.DeleteLabelValues(lp.name)
 		}
 	}
 	for i, l := range old.listeners {

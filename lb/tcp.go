@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"switchpoint/healthcheck"
 )
 
@@ -50,7 +48,7 @@ func (p *Proxy) serveTCP(l *listener, c *clientConn) {
 	s := &tcpSession{p: p, listener: live.listeners[l.n], client: c, began: time.Now(), index: -1}
 	s.target, s.idle = s.listener.own(), s.listener.idle
 	c.tcp.Store(s)
-	connState(c, fasthttp.StateActive) // neither fresh nor idle: a drain lets it go on
+	c.enter(phaseActive) // neither fresh nor idle: a drain lets it go on
 	defer s.finish()
 	defer func() {
 		if r := recover(); r != nil {

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -180,7 +181,7 @@ func readHello(c net.Conn, before []byte) (name string, got []byte, err error) {
 		n, err := c.Read(got[len(got):min(cap(got), maxHello)])
 		got = got[:len(got)+n]
 		switch {
-		case isDeadline(err), err == io.EOF && len(got) > 0: // half-closed, it may still want an answer
+		case isDeadline(err), errors.Is(err, io.EOF) && len(got) > 0: // half-closed, it may still want an answer
 			return "", got, c.SetReadDeadline(time.Time{})
 		case err != nil:
 			return "", nil, err

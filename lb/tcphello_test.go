@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,7 +40,7 @@ func helloOf(t testing.TB, name string, alpn ...string) []byte {
 	}
 	_ = server.Close()
 	<-done
-	return append(head, body...)
+	return slices.Concat(head, body)
 }
 
 // fragmented cuts the one record of a message into records of n bytes.

@@ -74,7 +74,7 @@ func (d *direction) copy() ending {
 		}
 		switch {
 		case err == nil:
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return finished
 		case isDeadline(err) && d.s.keepOn(d.from.SetReadDeadline):
 		default:

@@ -108,9 +108,9 @@ func (d *direction) splice() (end ending, ok bool) {
 			err = s.err
 		}
 		switch {
-		case err == errNoPipe:
+		case errors.Is(err, errNoPipe):
 			return open, false
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return finished, true
 		case isDeadline(err) && d.s.keepOn(d.from.SetReadDeadline):
 			continue
@@ -144,11 +144,11 @@ func (s *splicer) pull(fd uintptr) bool {
 	}
 	n, err := spliceOnce(int(fd), s.pipe.w, pipeSize) // #nosec G115 -- a descriptor
 	switch {
-	case err == unix.EAGAIN:
+	case errors.Is(err, unix.EAGAIN):
 		s.pipes.give(s.pipe)
 		s.pipe = nil
 		return false
-	case err == unix.EINVAL || err == unix.ENOSYS:
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
 		err = errNoPipe
 	case err == nil && n == 0:
 		err = io.EOF
@@ -162,7 +162,7 @@ func (s *splicer) push(fd uintptr) bool {
 	s.err = nil
 	for s.inside > 0 {
 		n, err := spliceOnce(s.pipe.r, int(fd), s.inside) // #nosec G115 -- a descriptor
-		if err == unix.EAGAIN {
+		if errors.Is(err, unix.EAGAIN) {
 			return false
 		}
 		if err == nil && n == 0 {

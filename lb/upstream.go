@@ -1,12 +1,10 @@
 package lb
 
 import (
-	"bufio"
 	"crypto/tls"
 	"net"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -33,20 +31,12 @@ type upstream struct {
 	retired bool
 }
 
-// upConn is one connection to a member, with its reader.
+// upConn is one connection to a member, with what was read from it.
 type upConn struct {
-	net.Conn
-	tcp         *net.TCPConn
-	br          *bufio.Reader
+	wire
 	fingerprint string
 	reused      bool
 	since       time.Time // idle since
-
-	// What quiet needs, kept so that it allocates once.
-	rawConn syscall.RawConn
-	look    func(fd uintptr) bool
-	nothing bool
-	asked   pollFds
 }
 
 // use makes spec the way to connect. Idle connections made in another way are closed.
@@ -96,7 +86,7 @@ func (u *upstream) expire(now time.Time) {
 
 func closeAll(conns []*upConn) {
 	for _, c := range conns {
-		_ = c.Close() // unused: nothing can be lost
+		c.end() // unused: nothing can be lost
 	}
 }
 
@@ -119,13 +109,14 @@ func (u *upstream) take() *upConn {
 func (u *upstream) give(c *upConn, now time.Time) {
 	c.since = now
 	u.mu.Lock()
-	ok := !u.retired && c.fingerprint == u.spec.fingerprint && len(u.idle) < maxIdlePerMember && c.br.Buffered() == 0
+	ok := !u.retired && c.fingerprint == u.spec.fingerprint && len(u.idle) < maxIdlePerMember && len(c.data()) == 0
 	if ok {
+		c.lend()
 		u.idle = append(u.idle, c)
 	}
 	u.mu.Unlock()
 	if !ok {
-		_ = c.Close()
+		c.end()
 	}
 }
 
@@ -139,8 +130,8 @@ func (u *upstream) dial(client *clientConn) (*upConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &upConn{Conn: conn, fingerprint: spec.fingerprint}
-	c.tcp, _ = conn.(*net.TCPConn)
+	c := &upConn{wire: wire{Conn: conn, pool: client.pool}, fingerprint: spec.fingerprint}
+	c.sock, _ = conn.(*net.TCPConn)
 	if spec.sendProxy != "" {
 		if err := client.introduceTo(conn, &spec); err != nil {
 			_ = conn.Close()
@@ -153,7 +144,9 @@ func (u *upstream) dial(client *clientConn) (*upConn, error) {
 			return nil, err
 		}
 	}
-	c.br = bufio.NewReaderSize(c.Conn, headLimit)
+	if c.Conn == conn {
+		c.useDescriptor()
+	}
 	return c, nil
 }
 
@@ -177,9 +170,15 @@ func handshake(conn net.Conn, address string, spec dialSpec) (net.Conn, error) {
 	return tc, conn.SetDeadline(time.Time{})
 }
 
+// end closes the connection and gives its buffer back.
+func (c *upConn) end() {
+	c.free()
+	_ = c.Close() // what it was good for is done or failed
+}
+
 // abort ends the connection under whoever uses it, without a TLS farewell that could block.
 func (c *upConn) abort() {
-	if c.tcp != nil {
-		_ = c.tcp.Close() // its user sees the error
+	if c.sock != nil {
+		_ = c.sock.Close() // its user sees the error
 	}
 }

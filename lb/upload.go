@@ -1,0 +1,194 @@
+package lb
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// continueWait is how long the member may take to say that it wants a body that the client
+	// holds back (RFC 9110 10.1.1). Then the balancer says so itself.
+	continueWait = time.Second
+	// lastPieceWait is how long an answer waits for the end of an upload of which nothing is left
+	// to be read: the member was quicker than our own goroutine, it did not answer early.
+	lastPieceWait = 50 * time.Millisecond
+)
+
+// upload sends on what is not here yet of a request's body, as it arrives, while the exchange's
+// own goroutine waits for the answer.
+//
+//	startUpload -> run -> done (fault: nil, the client's, the member's)
+//	        stopUpload: both sides are woken, and the goroutine is waited for
+type upload struct {
+	ex   *exchange
+	conn *upConn
+	out  []byte
+	done chan struct{}
+	last atomic.Bool // all was read from the client
+
+	// Valid after done.
+	err     error
+	clients bool // err is about the client
+}
+
+// startUpload sends what is here and starts sending the rest.
+func (ex *exchange) startUpload(c *upConn) error {
+	client := ex.client
+	client.until(ex.p.now() + int64(sendTimeout))
+	if _, err := c.Write(ex.out); err != nil {
+		_ = c.sock.SetReadDeadline(time.Now().Add(earlyWait)) // it may have said why
+		ex.upClose = true
+		return nil
+	}
+	if ex.headBuf == nil && !ex.body.ended() {
+		client.skip(len(client.data())) // the head, and what was sent on of the body
+		ex.headBuf = client.detach()
+	}
+	if ex.head.waiting {
+		if err := c.sock.SetReadDeadline(time.Now().Add(continueWait)); err != nil {
+			return err
+		}
+	}
+	if ex.body.ended() {
+		client.until(ex.p.now() + int64(ex.pool.responseTimeout))
+		return nil
+	}
+	ex.upload = &upload{ex: ex, conn: c, done: make(chan struct{})}
+	client.enter(phaseSending)
+	go ex.upload.run()
+	return nil
+}
+
+func (up *upload) run() {
+	defer close(up.done)
+	up.err, up.clients = up.copy()
+	switch {
+	case up.err == nil:
+		up.ex.client.state.CompareAndSwap(int32(phaseSending), int32(phaseAsking))
+		up.ex.client.until(up.ex.p.now() + int64(up.ex.pool.responseTimeout))
+	case up.clients:
+		_ = up.conn.sock.SetReadDeadline(time.Unix(1, 0)) // whoever waits there need not
+	default:
+		_ = up.conn.sock.SetReadDeadline(time.Now().Add(earlyWait))
+	}
+}
+
+// copy sends the body on. Its error is the client's or the member's.
+func (up *upload) copy() (err error, clients bool) { //nolint:revive // the flag explains the error
+	ex, client, b := up.ex, up.ex.client, &up.ex.body
+	wait, held := ex.p.limits.read, time.Duration(0)
+	class := headBuffer
+	for !b.ended() {
+		if len(client.data()) == 0 {
+			now := time.Now()
+			if !client.until(ex.p.at(now) + int64(b.limit(now, wait, held))) {
+				return errTimedOut, true
+			}
+			if err := client.fill(class, class, b.most()); err != nil {
+				return err, true
+			}
+		}
+		p := client.data()
+		if len(p) >= headBuffer.size() {
+			class = bulkBuffer
+		}
+		n, used, bad := b.decode(p)
+		if bad != nil {
+			return bad, true
+		}
+		if b.ended() {
+			up.last.Store(true)
+		}
+		began := time.Now()
+		client.until(ex.p.at(began) + int64(sendTimeout))
+		if err := up.send(p[:n]); err != nil {
+			return err, false
+		}
+		held += time.Since(began)
+		client.skip(used)
+		client.lend()
+	}
+	return nil, false
+}
+
+// send frames a piece and sends it. A piece of known length goes out from where it lies.
+func (up *upload) send(data []byte) error {
+	b := &up.ex.body
+	if b.framing != frameLength {
+		up.out = b.frame(up.out[:0], data)
+		data = up.out
+	}
+	if up.ex.head.idempotent && b.got <= maxReplay {
+		up.ex.piece = append(up.ex.piece, data...) // for a second attempt
+	}
+	_, err := up.conn.Write(data)
+	return err
+}
+
+// fault gives what ended the upload, nil while it goes on or where it came to its end.
+func (up *upload) fault() error {
+	select {
+	case <-up.done:
+		return up.err
+	default:
+		return nil
+	}
+}
+
+// sentAll says whether the body was sent to its end, where only the goroutine's last steps may be
+// missing.
+func (up *upload) sentAll() bool {
+	if up.last.Load() {
+		select {
+		case <-up.done:
+		case <-time.After(lastPieceWait):
+		}
+	}
+	select {
+	case <-up.done:
+		return up.err == nil
+	default:
+		return false
+	}
+}
+
+// stopUpload ends the sending. Where it had not come to its end, the client's connection ends
+// with this exchange, after it could read the answer, and the member's too.
+func (ex *exchange) stopUpload() {
+	up := ex.upload
+	if up == nil {
+		return
+	}
+	ex.upload = nil
+	if !up.sentAll() {
+		client := ex.client
+		client.wake()
+		up.conn.wake()
+		<-up.done
+		ex.closing, client.linger = true, true
+		if !ex.body.ended() {
+			ex.upClose = true
+		}
+		if client.spoken() == 0 {
+			_ = client.calm() // the next write tells
+		}
+	}
+	if ex.client.w > ex.client.r {
+		return
+	}
+	ex.client.lend()
+}
+
+// offer100 tells a client that waits for it to go on, where the member has not said anything in
+// time. It is done once.
+func (ex *exchange) offer100(c *upConn) bool {
+	if !ex.head.waiting || ex.asked100 {
+		return false
+	}
+	ex.asked100 = true
+	if c.sock.SetReadDeadline(time.Time{}) != nil || ex.upload.fault() != nil {
+		return false
+	}
+	_, err := ex.client.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	return err == nil
+}
