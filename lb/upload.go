@@ -1,6 +1,8 @@
 package lb
 
 import (
+	"errors"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -13,6 +15,9 @@ const (
 	// to be read: the member was quicker than our own goroutine, it did not answer early.
 	lastPieceWait = 50 * time.Millisecond
 )
+
+// errUpload is a fault of the balancer itself while it sent a body on.
+var errUpload = errors.New("lb: sending the body on failed")
 
 // upload sends on what is not here yet of a request's body, as it arrives, while the exchange's
 // own goroutine waits for the answer.
@@ -61,6 +66,13 @@ func (ex *exchange) startUpload(c *upConn) error {
 
 func (up *upload) run() {
 	defer close(up.done)
+	defer func() {
+		if r := recover(); r != nil { // a fault of ours must not cost the other clients their process
+			up.ex.p.log.Error("lb: panic while sending a body on, please report it", "stack", string(debug.Stack()))
+			up.err, up.clients = errUpload, false
+			up.conn.abort()
+		}
+	}()
 	up.err, up.clients = up.copy()
 	switch {
 	case up.err == nil:
