@@ -60,6 +60,7 @@ func (ex *exchange) startUpload(c *upConn) error {
 	}
 	ex.upload = &upload{ex: ex, conn: c, done: make(chan struct{})}
 	client.enter(phaseSending)
+	client.shared = true
 	go ex.upload.run()
 	return nil
 }
@@ -185,6 +186,7 @@ func (ex *exchange) stopUpload() {
 			_ = client.calm() // the next write tells
 		}
 	}
+	ex.client.shared = false
 	if ex.client.w > ex.client.r {
 		return
 	}

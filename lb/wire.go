@@ -17,6 +17,8 @@ var (
 // wire is one side's connection with what was read from it and not used yet. It borrows a buffer
 // when bytes are there and gives it back when they are used, so that one that waits holds none.
 type wire struct {
+	// shared: an upload reads from Conn while the exchange writes to it, so it stays what it is.
+	shared bool
 	net.Conn              // what is read and written: TCP, or TLS above it
 	sock     *net.TCPConn // what lies below, nil where that is no TCP
 	pool     *buffers
@@ -79,7 +81,7 @@ func (w *wire) fill(first, last bufferClass, limit int64) error {
 	space = upTo(space, limit)
 	n, err := w.Conn.Read(space)
 	if w.w += n; n > 0 {
-		if w.inner != nil && n < len(space) { // a wrapper that had more would have given more
+		if w.inner != nil && !w.shared && n < len(space) { // a wrapper that had more would have given more
 			w.unwrap()
 		}
 		return nil
