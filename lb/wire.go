@@ -18,7 +18,7 @@ var (
 // when bytes are there and gives it back when they are used, so that one that waits holds none.
 type wire struct {
 	// shared: an upload reads from Conn while the exchange writes to it, so it stays what it is.
-	shared bool
+	shared   bool
 	net.Conn              // what is read and written: TCP, or TLS above it
 	sock     *net.TCPConn // what lies below, nil where that is no TCP
 	pool     *buffers
