@@ -93,6 +93,14 @@ func newNamespace() (*os.File, error) {
 	go func() {
 		// Not unlocked: the thread that changed its network ends with this goroutine.
 		runtime.LockOSThread()
+		if syscall.Gettid() == os.Getpid() {
+			// The main thread never ends, and by its network the whole process is known. While it is
+			// held here, the next try runs on another one.
+			defer runtime.UnlockOSThread()
+			file, err := newNamespace()
+			made <- result{file, err}
+			return
+		}
 		if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
 			made <- result{err: err}
 			return
