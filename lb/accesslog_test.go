@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"switchpoint/internal/covers"
+	"switchpoint/lb/choice"
 )
 
 // loggedLines reads an access log once it has at least n whole lines.
@@ -112,7 +113,7 @@ func TestAccessLog(t *testing.T) {
 	}
 	post := find("method", "POST")
 	check(post, map[string]any{"listener": `fr"ont`, "client": "127.0.0.1", "path": `/a"b\c%20`, "host": "cb.company.com:81", "status": 201.0,
-		"bytes_in": 5.0, "bytes_out": 10.0, "pool": "brokers", "member": "a", "retries": 0.0, "picked": ByMethod.String(), "tls": nil, "refused": nil})
+		"bytes_in": 5.0, "bytes_out": 10.0, "pool": "brokers", "member": "a", "retries": 0.0, "picked": choice.ByMethod.String(), "tls": nil, "refused": nil})
 	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(post["time"]))
 	if err != nil || time.Since(at) > time.Minute || time.Since(at) < 0 {
 		t.Errorf("time %v %v", post["time"], err)

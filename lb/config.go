@@ -1,10 +1,14 @@
 package lb
 
-import "time"
+import (
+	"time"
+
+	"switchpoint/lb/choice"
+)
 
 // Defaults of LB2-LB4.
 const (
-	DefaultMethod             = "least-response-time"
+	DefaultMethod             = choice.LeastResponseTimeName
 	DefaultPersistence        = "source-address"
 	DefaultPersistenceTimeout = 300 * time.Second
 	DefaultConnectTimeout     = time.Second

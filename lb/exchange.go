@@ -50,7 +50,7 @@ func (ex *exchange) attempt(u *upstream, fresh bool) outcome {
 			var err error
 			if c, err = u.dial(ex.client); err != nil {
 				if ex.ownFault = isOwnFault(err); !ex.ownFault {
-					u.unreachable(ex.p.now())
+					u.Unreachable(ex.p.now())
 				}
 				return unreachable
 			}
@@ -126,7 +126,7 @@ func (ex *exchange) roundTrip(u *upstream, c *upConn, sent time.Time) (o outcome
 		return ex.interrupted(u), false
 	}
 	ex.status = ex.answer.status
-	u.answered(ex.p.at(first), ex.ttfb, ex.status >= 500)
+	u.Answered(ex.p.at(first), ex.ttfb, ex.q.Class, ex.status)
 	ex.pool.metrics[ex.member].ttfb.Observe(ex.ttfb.Seconds())
 	return ex.readShort(c), false
 }
@@ -270,8 +270,8 @@ func (ex *exchange) interrupted(u *upstream) outcome {
 		return abandoned
 	}
 	now := ex.p.now()
-	u.punish(now)
-	u.answered(now, ex.pool.responseTimeout, false) // it is at least this slow
+	u.Punish(now)
+	u.Answered(now, ex.pool.responseTimeout, ex.q.Class, 0) // it is at least this slow
 	return timedOut
 }
 
@@ -284,7 +284,7 @@ func (ex *exchange) silent(u *upstream, c *upConn, err error) outcome {
 		u.dropIdle() // its siblings are most likely as dead
 		return stale
 	}
-	u.punish(ex.p.now())
+	u.Punish(ex.p.now())
 	return broken
 }
 

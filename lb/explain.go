@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"switchpoint/healthcheck"
+	"switchpoint/lb/choice"
 )
 
 // Explanation is why a client gets the member that it would get now (LB8).
@@ -98,7 +99,7 @@ func (l *liveListener) explainRoute(e *Explanation, host, path string) *livePool
 
 func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {
 	now := p.now()
-	var q Question
+	var q choice.Question
 	lp.fill(&q, p.snapshot(), now)
 	q.Draw = lp.draws.Load() + 1
 	q.Persisted = -1
@@ -108,11 +109,11 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {
 			e.PersistedFor = left
 		}
 	}
-	chosen, reason := Pick(&q)
+	chosen, reason := choice.Pick(&q)
 	e.Pool, e.Method = lp.name, lp.method
 	e.Reason, e.Serving = reason.How.String(), reason.Serving
 	serving, _ := healthcheck.Serving(nil, q.States)
-	field := fieldOf(&q, serving)
+	field := choice.FieldOf(&q, serving)
 	for i, m := range lp.members {
 		load := q.Loads[i]
 		e.Members = append(e.Members, CandidateExplanation{
@@ -120,7 +121,7 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {
 			State: q.States[i].State.String(), Why: q.States[i].Reason,
 			Weight: lp.weights[i], InFlight: load.InFlight, TTFB: load.TTFB, Penalty: load.Penalty,
 			Shunned: load.Shunned, Persisted: i == q.Persisted,
-			Cost: Cost(load, lp.weights[i], field) / float64(time.Second),
+			Cost: choice.Cost(load, lp.weights[i], field) / float64(time.Second),
 		})
 	}
 	if chosen >= 0 {

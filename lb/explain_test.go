@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"switchpoint/lb/choice"
 )
 
 // TestExplain: what is explained is what happens, and explaining changes nothing.
@@ -24,17 +26,20 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	e := r.Explain("front", loopback)
-	if e.Reason != Persisted.String() || e.PersistedFor <= 290*time.Second || e.Pool != "brokers" || e.Method != DefaultMethod {
+	if e.Reason != choice.Persisted.String() || e.PersistedFor <= 290*time.Second || e.Pool != "brokers" || e.Method != DefaultMethod {
 		t.Errorf("%+v", e)
 	}
 	// A stranger goes to the cheaper member: the figures say so.
 	pool := r.live.Load().pools[0]
 	now := r.now()
 	for _, u := range pool.ups {
-		u.ttfb.Store(int64(10 * ms))
-		u.used.Store(now)
+		u.Stats = choice.Stats{}
+		u.Use(now)
+		u.Answered(now, 10*ms, 0, 200)
 	}
-	pool.ups[0].inFlight.Add(4)
+	for range 4 {
+		pool.ups[0].Begin(now, 0)
+	}
 	e = r.Explain("front", netip.MustParseAddr("192.0.2.1"))
 	if e.Member != "b" || e.PersistedFor != 0 || e.Members[0].InFlight != 4 || e.Members[0].Cost <= e.Members[1].Cost {
 		t.Errorf("%+v", e)
@@ -42,7 +47,9 @@ func TestExplain(t *testing.T) {
 	if text := strings.Join(e.Lines(), "\n"); !strings.Contains(text, "member:      b; by the pool's method") {
 		t.Errorf("%s", text)
 	}
-	pool.ups[0].inFlight.Add(-4)
+	for range 4 {
+		pool.ups[0].End(now)
+	}
 	if n := pool.stick.len(); n != 1 {
 		t.Errorf("explaining left %d persistence entries", n)
 	}

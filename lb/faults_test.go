@@ -19,7 +19,7 @@ func settled(t *testing.T, r *running) {
 	t.Helper()
 	eventually(t, "nothing is left", func() bool {
 		for _, u := range r.live.Load().pools[0].ups {
-			if u.inFlight.Load() != 0 {
+			if u.InFlight() != 0 {
 				return false
 			}
 		}
@@ -163,7 +163,7 @@ func TestClientFaults(t *testing.T) {
 	if p := r.Explain("front", loopback).Members[0].Penalty; p != 0 {
 		t.Errorf("the member is blamed: %v", p)
 	}
-	eventually(t, "in flight 0", func() bool { return r.live.Load().pools[0].ups[0].inFlight.Load() == 0 })
+	eventually(t, "in flight 0", func() bool { return r.live.Load().pools[0].ups[0].InFlight() == 0 })
 }
 
 // TestSlowBody: a client that sends, but too slowly for long, is cut off; one that is slow and

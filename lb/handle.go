@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"switchpoint/healthcheck/isalive"
+	"switchpoint/lb/choice"
 )
 
 // exchange is one request on its way: through the check, the choice, the attempts, the answer.
@@ -29,9 +30,9 @@ type exchange struct {
 	upload   *upload
 	out      []byte // what is written next
 
-	q       Question
+	q       choice.Question
 	member  int // index in pool, -1 before the choice
-	reason  Reason
+	reason  choice.Reason
 	retries int
 
 	up       *upstream // the member that this request is counted in at, nil when at none
@@ -93,14 +94,7 @@ func isAlive(target []byte) bool {
 func (ex *exchange) forward() {
 	now := ex.p.at(ex.start)
 	addr := ex.clientAddr()
-	ex.pool.fill(&ex.q, ex.p.snapshot(), now)
-	ex.q.Draw = ex.pool.draws.Add(1)
-	ex.q.Persisted = -1
-	if ex.pool.persist {
-		if id, ok := ex.pool.stick.get(addr, time.Duration(now), ex.pool.persistFor); ok {
-			ex.q.Persisted = ex.pool.indexOf(id)
-		}
-	}
+	ex.pool.ask(&ex.q, addr, ex.p.snapshot(), now)
 	bound := ex.q.Persisted
 	for {
 		ex.member, ex.reason = ex.choose()
@@ -131,13 +125,13 @@ func (ex *exchange) forward() {
 }
 
 // choose picks a member. A client with a connection of its own goes on over it.
-func (ex *exchange) choose() (int, Reason) {
+func (ex *exchange) choose() (int, choice.Reason) {
 	if member := ex.pinnedMember(); member >= 0 && !ex.q.Loads[member].Tried {
 		ex.pinned = true
-		return member, Reason{How: Pinned, Candidates: 1}
+		return member, choice.Reason{How: choice.Pinned, Candidates: 1}
 	}
 	ex.pinned = false
-	return Pick(&ex.q)
+	return choice.Pick(&ex.q)
 }
 
 // mayRetry takes a retry out of the pool's budget.
@@ -156,7 +150,7 @@ func (ex *exchange) mayRetry() bool {
 // execution does no harm. A fresh one that breaks is the end: the member may have died of it.
 func (ex *exchange) try() outcome {
 	u := ex.pool.ups[ex.member]
-	u.begin(ex.p.at(ex.start), ex.pool.dial.timeout)
+	u.Begin(ex.p.at(ex.start), ex.pool.dial.timeout)
 	ex.up = u
 	ex.in.fallbackHost = u.address
 	o := ex.attempt(u, false)
@@ -166,7 +160,7 @@ func (ex *exchange) try() outcome {
 	ex.report(o)
 	if o != answered {
 		if o == malformed {
-			u.punish(ex.p.now())
+			u.Punish(ex.p.now())
 		}
 		ex.leave()
 		if o != abandoned {
@@ -179,7 +173,7 @@ func (ex *exchange) try() outcome {
 // noMember answers when nobody is left to ask.
 func (ex *exchange) noMember() {
 	text := "no server of this pool could be reached"
-	if ex.reason.How == NoneServing {
+	if ex.reason.How == choice.NoneServing {
 		text = "no server of this pool can take requests now"
 	}
 	ex.refuseWith(503, text, "Retry-After: 5\r\n")
@@ -223,7 +217,7 @@ func (ex *exchange) leaveMember() {
 		ex.drop()
 	}
 	if ex.brokeOff {
-		ex.up.punish(ex.p.now())
+		ex.up.Punish(ex.p.now())
 		ex.pool.metrics[ex.member].failure(malformed)
 	}
 	ex.leave()
@@ -256,7 +250,7 @@ func (ex *exchange) reclaim() {
 // leave counts the request out of its member.
 func (ex *exchange) leave() {
 	if ex.up != nil {
-		ex.up.end(ex.p.now())
+		ex.up.End(ex.p.now())
 		ex.up = nil
 	}
 }

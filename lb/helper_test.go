@@ -25,6 +25,8 @@ import (
 	"switchpoint/healthcheck"
 )
 
+const ms = time.Millisecond
+
 func noRef(healthcheck.Key) healthcheck.Ref { return healthcheck.NoRef }
 
 // backend is a real HTTP server that answers with its name.

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"switchpoint/healthcheck"
+	"switchpoint/lb/choice"
 )
 
 // live is a table joined to the state that outlives tables. It is immutable; what it points to
@@ -68,7 +69,7 @@ func (lp *livePool) indexOf(id uint32) int {
 }
 
 // fillStates reads the members' health from one snapshot.
-func (lp *livePool) fillStates(q *Question, snap *healthcheck.Snapshot) {
+func (lp *livePool) fillStates(q *choice.Question, snap *healthcheck.Snapshot) {
 	q.States = q.States[:0]
 	for i := range lp.members {
 		q.States = append(q.States, snap.Member(lp.members[i].check))
@@ -76,12 +77,12 @@ func (lp *livePool) fillStates(q *Question, snap *healthcheck.Snapshot) {
 }
 
 // fill reads all that Pick wants to know at now.
-func (lp *livePool) fill(q *Question, snap *healthcheck.Snapshot, now int64) {
+func (lp *livePool) fill(q *choice.Question, snap *healthcheck.Snapshot, now int64) {
 	lp.fillStates(q, snap)
 	q.Method, q.Weights = lp.method, lp.weights
 	q.Loads = q.Loads[:0]
 	for _, u := range lp.ups {
-		q.Loads = append(q.Loads, u.load(now))
+		q.Loads = append(q.Loads, u.Load(now, q.Class))
 	}
 	if cap(q.Scratch) < len(lp.ups) {
 		q.Scratch = make([]int, 0, len(lp.ups))

@@ -176,7 +176,7 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelUp.Load()), lp.name, "up")
 		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelDown.Load()), lp.name, "down")
 		for i, u := range lp.ups {
-			gauge(descInFlight, float64(u.inFlight.Load()), lp.name, lp.members[i].name)
+			gauge(descInFlight, float64(u.InFlight()), lp.name, lp.members[i].name)
 		}
 	}
 }

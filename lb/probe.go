@@ -6,6 +6,7 @@ import (
 
 	"switchpoint/healthcheck"
 	"switchpoint/healthcheck/isalive"
+	"switchpoint/lb/choice"
 )
 
 // poolAnswer is what the balancer says of a pool when it is probed itself (LB11): 200 while any
@@ -89,7 +90,7 @@ func (p *Proxy) legacyAnswer(listener int) isalive.Answer {
 		return isalive.Answer{}
 	}
 	l := live.listeners[listener]
-	var q Question
+	var q choice.Question
 	l.own().fillStates(&q, p.snapshot())
 	a := poolAnswer(q.States)
 	l.own().count(-1, a.Status)

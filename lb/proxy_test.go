@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"switchpoint/healthcheck"
+	"switchpoint/lb/choice"
 )
 
 func TestSpreads(t *testing.T) {
@@ -209,7 +210,7 @@ func TestReloadKeepsState(t *testing.T) {
 		}
 	}
 	after := r.Explain("front", loopback)
-	if after.Member != before.Member || after.Reason != Persisted.String() {
+	if after.Member != before.Member || after.Reason != choice.Persisted.String() {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	for i := range before.Members {

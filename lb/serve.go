@@ -5,6 +5,8 @@ import (
 	"io"
 	"runtime/debug"
 	"time"
+
+	"switchpoint/lb/choice"
 )
 
 // serveRequests serves a client's connection to its end.
@@ -83,7 +85,7 @@ func (p *Proxy) exchange(client *clientConn) *exchange {
 	*ex = exchange{p: p, client: client, start: time.Now(), member: -1,
 		out: ex.out[:0], piece: ex.piece[:0], logPath: ex.logPath[:0], id: ex.id[:0], line: ex.line,
 		body: requestBody{chunks: chunks{trailer: ex.body.chunks.trailer[:0]}}, chunks: chunks{trailer: ex.chunks.trailer[:0]},
-		q: Question{States: ex.q.States, Loads: ex.q.Loads, Scratch: ex.q.Scratch}}
+		q: choice.Question{States: ex.q.States, Loads: ex.q.Loads, Scratch: ex.q.Scratch}}
 	return ex
 }
 

@@ -92,7 +92,7 @@ func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 		if u == nil {
 			p.nextID++
 			u = &upstream{id: p.nextID, address: m.address}
-			u.used.Store(p.now())
+			u.Use(p.now())
 			p.upstreams[key] = u
 		}
 		u.use(pt.dial)

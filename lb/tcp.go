@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchpoint/healthcheck"
+	"switchpoint/lb/choice"
 )
 
 // tcpSession is one connection of a client to a listener in tcp mode, and the one to its member.
@@ -22,7 +23,7 @@ type tcpSession struct {
 	idle     time.Duration
 
 	index   int // of the member in target, -1 before the choice
-	reason  Reason
+	reason  choice.Reason
 	retries int
 	connect time.Duration // it took to connect to the member
 	name    string        // that the client asked for (SNI)
@@ -100,13 +101,13 @@ func (s *tcpSession) route() (first []byte, ok bool) {
 
 // choose connects to members until one accepts. Nothing was sent to those that did not.
 func (s *tcpSession) choose() bool {
-	var q Question
+	var q choice.Question
 	pool, client := s.target.livePool, s.client.peer
 	now := s.p.at(s.began)
 	pool.ask(&q, client, s.p.snapshot(), now)
 	bound := q.Persisted
 	for {
-		i, reason := Pick(&q)
+		i, reason := choice.Pick(&q)
 		s.reason = reason
 		if i < 0 {
 			return false
@@ -128,7 +129,7 @@ func (s *tcpSession) choose() bool {
 }
 
 // ask reads all that Pick wants to know for a client at now, and counts a decision.
-func (lp *livePool) ask(q *Question, client netip.Addr, snap *healthcheck.Snapshot, now int64) {
+func (lp *livePool) ask(q *choice.Question, client netip.Addr, snap *healthcheck.Snapshot, now int64) {
 	lp.fill(q, snap, now)
 	q.Draw = lp.draws.Add(1)
 	q.Persisted = -1
@@ -142,21 +143,21 @@ func (lp *livePool) ask(q *Question, client netip.Addr, snap *healthcheck.Snapsh
 // try connects to a member. What an average is for HTTP is here the time that this takes.
 func (s *tcpSession) try(i int) bool {
 	pool, u := s.target.livePool, s.target.ups[i]
-	u.begin(s.p.now(), pool.dial.timeout)
+	u.Begin(s.p.now(), pool.dial.timeout)
 	from := time.Now()
 	conn, err := u.connect(s.client)
 	took := time.Since(from)
 	if err != nil {
 		own := isOwnFault(err)
 		if !own {
-			u.unreachable(s.p.now())
+			u.Unreachable(s.p.now())
 		}
-		u.end(s.p.now())
+		u.End(s.p.now())
 		pool.metrics[i].failure(unreachable)
 		s.tell(i, healthcheck.Outcome{Traffic: healthcheck.Refused}, own)
 		return false
 	}
-	u.answered(s.p.now(), took, false)
+	u.Answered(s.p.now(), took, 0, 0)
 	s.tell(i, healthcheck.Outcome{Traffic: healthcheck.Answered, Latency: took}, false)
 	s.index, s.connect = i, took
 	s.series = &s.target.tcp[i]

@@ -96,7 +96,7 @@ func (s *tcpSession) finish() {
 	_ = s.client.Conn.Close()
 	if member != nil {
 		_ = member.Close()
-		up.end(s.p.now())
+		up.End(s.p.now())
 		s.series.open.Dec()
 	} else {
 		s.series = &s.target.tcp[len(s.target.tcp)-1]

@@ -80,7 +80,7 @@ func TestUpgrade(t *testing.T) {
 			}
 			_ = c.Close()
 			pool := r.live.Load().pools[0]
-			eventually(t, "the tunnel is gone", func() bool { return pool.tunnels.Load() == 0 && pool.ups[0].inFlight.Load() == 0 })
+			eventually(t, "the tunnel is gone", func() bool { return pool.tunnels.Load() == 0 && pool.ups[0].InFlight() == 0 })
 			if up, down := pool.tunnelUp.Load(), pool.tunnelDown.Load(); up != 300_013 || down != 300_013+8+3 {
 				t.Errorf("%d bytes up, %d down", up, down)
 			}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"switchpoint/lb/choice"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 // upstream is a member's state, which outlives tables: figures and open connections. It belongs
 // to one pool and one address.
 type upstream struct {
-	stats
+	choice.Stats
 	id      uint32
 	address string
 

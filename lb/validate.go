@@ -11,6 +11,7 @@ import (
 
 	"switchpoint/healthcheck"
 	"switchpoint/internal/problem"
+	"switchpoint/lb/choice"
 )
 
 const maxWeight = 1000
@@ -121,8 +122,8 @@ func unique(list *problem.List, seen map[string]int, i int, path, thing, value s
 
 func (p Pool) validate() error {
 	var list problem.List
-	if _, ok := policies[p.Method]; !ok {
-		list.Addf("lb_method", "write one of "+quotedNames(policies), "%q is not a method", p.Method)
+	if !slices.Contains(choice.Methods(), p.Method) {
+		list.Addf("lb_method", "write one of "+quoted(choice.Methods()), "%q is not a method", p.Method)
 	}
 	if p.Persistence != persistSource && p.Persistence != persistNone {
 		list.Addf("persistence", `write "source-address" or "none"`, "%q is not a kind of persistence", p.Persistence)
@@ -204,11 +205,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-func quotedNames[V any](m map[string]V) string {
-	names := make([]string, 0, len(m))
-	for n := range m {
-		names = append(names, strconv.Quote(n))
+func quoted(names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = strconv.Quote(n)
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return strings.Join(out, ", ")
 }

@@ -1,35 +1,43 @@
-package lb
+package choice
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"switchpoint/healthcheck"
 )
 
-// Load is what the balancer itself knows of a member at the moment of a decision.
-type Load struct {
-	// InFlight counts requests sent and not yet answered to the end.
-	InFlight int64
-	// TTFB is the moving average from request written to first byte; 0 means no sample yet.
-	TTFB time.Duration
-	// Idle is the time since the member was last picked or measured.
-	Idle time.Duration
-	// Penalty is what is left of recent failures, as time added to TTFB.
-	Penalty time.Duration
-	// Shunned is true while recent connects failed: others are preferred whatever their cost.
-	Shunned bool
-	// Tried is true when this very request already failed there.
-	Tried bool
-}
+// Bond is how firmly a client belongs to the member that it had before.
+type Bond uint8
+
+// The bonds. A loose one is a source address: nothing is lost when the client goes elsewhere. A
+// firm one is a session that lives at the member: a cookie, a token.
+const (
+	Loose Bond = iota
+	Firm
+)
 
 // Question is all that Pick needs to know. The slices run over the members of the pool.
 type Question struct {
 	Method  string // lb_method
+	Class   Class  // of the request; the loads are of this class
 	Weights []int
 	States  []healthcheck.Status
 	Loads   []Load
-	// Persisted is the member that this client had before, -1 for none.
+	// Priorities are the members' groups, the highest first; nil: all are equal. A lower group
+	// joins when fewer than MinActive members of those above it can be used.
+	Priorities []int
+	MinActive  int
+	// SlowStart is how long a member's share grows after it came back; 0: not at all.
+	SlowStart time.Duration
+	// PanicPercent: with fewer than that share of the serving members unshunned, all are used.
+	PanicPercent int
+	// Persisted is the member that this client had before, -1 for none, and Bond how firmly.
 	Persisted int
+	Bond      Bond
+	// Hash stands for the client, for the method "hash".
+	Hash uint64
 	// Draw is the number of this decision, counted per pool: it rotates round-robin and ties.
 	Draw uint64
 	// Scratch is room for candidates, so that a decision allocates nothing.
@@ -41,12 +49,14 @@ type How uint8
 
 // The rules, in the order in which Pick applies them.
 const (
-	NoneServing How = iota // no member may serve
-	AllTried               // every serving member already failed for this request
-	Persisted              // the member that this client had before
-	ByMethod               // the pool's method
-	ByMethodAll            // the method, over shunned members too: there are no others
-	Pinned                 // not Pick's: the client has a connection of its own there
+	NoneServing       How = iota // no member may serve
+	AllTried                     // every serving member already failed for this request
+	AllFull                      // every member that may be used has as many requests as it may have
+	Persisted                    // the member that this client had before
+	PersistedDraining            // so, although it drains: its clients may stay
+	ByMethod                     // the pool's method
+	ByMethodAll                  // the method, over shunned members too: there are no others
+	Pinned                       // not Pick's: the client has a connection of its own there
 )
 
 // String gives the rule in words.
@@ -54,6 +64,10 @@ func (h How) String() string {
 	switch h {
 	case AllTried:
 		return "every serving member failed for this request"
+	case AllFull:
+		return "every member has as many requests as it may have"
+	case PersistedDraining:
+		return "persistence: this client had it before, and may stay while it drains"
 	case Persisted:
 		return "persistence: this client had it before"
 	case ByMethod:
@@ -79,11 +93,20 @@ type Reason struct {
 // Policy chooses one of the members named in among, which is never empty.
 type Policy func(q *Question, among []int) int
 
-// policies are the methods by their configuration names (LB2). It is never written to.
-var policies = map[string]Policy{
-	"least-response-time": LeastResponseTime,
-	"round-robin":         RoundRobin,
+// The methods' names in a configuration (LB2).
+const (
+	LeastResponseTimeName = "least-response-time"
+	RoundRobinName        = "round-robin"
+)
+
+// methods are the methods by their configuration names (LB2). It is never written to.
+var methods = map[string]Policy{
+	LeastResponseTimeName: LeastResponseTime,
+	RoundRobinName:        RoundRobin,
 }
+
+// Methods are the names of all methods, sorted.
+func Methods() []string { return slices.Sorted(maps.Keys(methods)) }
 
 // Pick chooses the member for one request, or -1. It never chooses one that healthcheck.Serving
 // leaves out (HK4). It is pure: same question, same answer.
@@ -117,7 +140,7 @@ func Pick(q *Question) (int, Reason) {
 	if len(among) == 1 {
 		return among[0], r
 	}
-	return policies[q.Method](q, among), r
+	return methods[q.Method](q, among), r
 }
 
 // keep filters in place.

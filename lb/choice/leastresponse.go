@@ -1,4 +1,4 @@
-package lb
+package choice
 
 import (
 	"math"
@@ -17,7 +17,7 @@ const (
 
 // LeastResponseTime chooses the member with the smallest Cost; ties rotate with the draw.
 func LeastResponseTime(q *Question, among []int) int {
-	field := fieldOf(q, among)
+	field := FieldOf(q, among)
 	best, ties, lowest := among[0], uint64(0), math.Inf(1)
 	for _, i := range among {
 		switch c := Cost(q.Loads[i], weightOf(q, i), field); {
@@ -48,7 +48,7 @@ type Field struct {
 	Mean, Least time.Duration
 }
 
-func fieldOf(q *Question, among []int) Field {
+func FieldOf(q *Question, among []int) Field {
 	var f Field
 	var sum time.Duration
 	n := 0

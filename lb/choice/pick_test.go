@@ -1,4 +1,4 @@
-package lb
+package choice
 
 import (
 	"testing"
@@ -28,7 +28,7 @@ func TestPick(t *testing.T) {
 		drai = healthcheck.Draining
 		main = healthcheck.Maintenance
 	)
-	lrt := DefaultMethod
+	lrt := LeastResponseTimeName
 	tests := []struct {
 		name      string
 		method    string
@@ -156,7 +156,7 @@ func TestPickNeverOutsideServing(t *testing.T) {
 
 // TestPickAllocatesNothing keeps the decision off the heap.
 func TestPickAllocatesNothing(t *testing.T) {
-	q := benchQuestion(DefaultMethod)
+	q := benchQuestion(LeastResponseTimeName)
 	if n := testing.AllocsPerRun(100, func() { Pick(&q) }); n != 0 {
 		t.Errorf("%v allocations per decision", n)
 	}
@@ -207,49 +207,49 @@ func TestAverages(t *testing.T) {
 
 // TestFailuresPenalise plays the fast failer: quick errors must not make a member attractive.
 func TestFailuresPenalise(t *testing.T) {
-	var good, bad stats
+	var good, bad Stats
 	now := int64(time.Second)
-	good.answered(now, 20*ms, false)
-	bad.answered(now, 20*ms, false)
+	good.Answered(now, 20*ms, 0, 200)
+	bad.Answered(now, 20*ms, 0, 200)
 	for range 5 {
 		now += int64(10 * ms)
-		bad.answered(now, ms, true)
+		bad.Answered(now, ms, 0, 503)
 	}
-	g, b := good.load(now), bad.load(now)
+	g, b := good.Load(now, 0), bad.Load(now, 0)
 	if b.TTFB != g.TTFB {
 		t.Errorf("errors moved the average from %v to %v", g.TTFB, b.TTFB)
 	}
 	if f := (Field{Mean: 20 * ms, Least: 20 * ms}); Cost(b, 1, f) < 50*Cost(g, 1, f) {
 		t.Errorf("five failures in a row cost only %v", b.Penalty)
 	}
-	if left := bad.load(now + int64(2*time.Minute)).Penalty; left != 0 {
+	if left := bad.Load(now+int64(2*time.Minute), 0).Penalty; left != 0 {
 		t.Errorf("penalty never ends: %v", left)
 	}
 }
 
 // TestShunning walks the state diagram of the package text.
 func TestShunning(t *testing.T) {
-	var s stats
+	var s Stats
 	now := int64(time.Minute)
-	s.unreachable(now)
-	if !s.load(now).Shunned {
+	s.Unreachable(now)
+	if !s.Load(now, 0).Shunned {
 		t.Fatal("not shunned after a refused connect")
 	}
 	later := now + int64(1100*ms)
-	if s.load(later).Shunned {
+	if s.Load(later, 0).Shunned {
 		t.Fatal("still shunned after a second")
 	}
-	s.begin(later, time.Second)
-	if !s.load(later + int64(ms)).Shunned {
+	s.Begin(later, time.Second)
+	if !s.Load(later+int64(ms), 0).Shunned {
 		t.Error("a second request may go there while the trial is under way")
 	}
-	s.end(later)
-	s.unreachable(later)
-	if !s.load(later + int64(1500*ms)).Shunned {
+	s.End(later)
+	s.Unreachable(later)
+	if !s.Load(later+int64(1500*ms), 0).Shunned {
 		t.Error("the second failure in a row does not last longer")
 	}
-	s.answered(later, ms, false)
-	if s.load(later).Shunned {
+	s.Answered(later, ms, 0, 200)
+	if s.Load(later, 0).Shunned {
 		t.Error("still shunned after an answer")
 	}
 }

@@ -1,4 +1,4 @@
-package lb
+package choice
 
 import (
 	"math"
@@ -51,13 +51,14 @@ func shunFor(n int64) time.Duration {
 	return min(shunMax, shunFirst<<min(n-1, 10))
 }
 
-// stats is what one member's traffic has shown. Times are nanoseconds since the proxy's start.
+// Stats is what one member's traffic has shown. Times are nanoseconds since the proxy's start.
 // Readers are lock-free; the two parts of a pair may be one update apart, which a decision by
 // estimate can bear.
-type stats struct {
+type Stats struct {
 	inFlight atomic.Int64
-	ttfb     atomic.Int64
-	sampled  atomic.Int64
+	ttfb     [MaxClasses]atomic.Int64
+	sampled  [MaxClasses]atomic.Int64
+	ok200    atomic.Int64
 	used     atomic.Int64
 
 	penalty   atomic.Int64
@@ -67,11 +68,18 @@ type stats struct {
 	write     sync.Mutex // serialises writers of the pairs
 }
 
-// load gives the member's figures at now.
-func (s *stats) load(now int64) Load {
+// InFlight is the number of requests that are there now.
+func (s *Stats) InFlight() int64 { return s.inFlight.Load() }
+
+// Use says that the member came to be at now, or was used then.
+func (s *Stats) Use(now int64) { s.used.Store(now) }
+
+// Load gives the member's figures at now for requests of a class.
+func (s *Stats) Load(now int64, class Class) Load {
 	l := Load{
 		InFlight: s.inFlight.Load(),
-		TTFB:     time.Duration(s.ttfb.Load()),
+		TTFB:     time.Duration(s.ttfb[class].Load()),
+		OK200:    time.Duration(s.ok200.Load()),
 		Idle:     time.Duration(now - s.used.Load()),
 	}
 	if p := s.penalty.Load(); p > 0 {
@@ -81,9 +89,9 @@ func (s *stats) load(now int64) Load {
 	return l
 }
 
-// begin counts a request in. Where the member was shunned until now, this request is its trial:
+// Begin counts a request in. Where the member was shunned until now, this request is its trial:
 // the others go on avoiding it for as long as the trial may take.
-func (s *stats) begin(now int64, trial time.Duration) {
+func (s *Stats) Begin(now int64, trial time.Duration) {
 	s.inFlight.Add(1)
 	s.used.Store(now)
 	if s.failures.Load() > 0 {
@@ -91,37 +99,41 @@ func (s *stats) begin(now int64, trial time.Duration) {
 	}
 }
 
-// end counts a request out.
-func (s *stats) end(now int64) {
+// End counts a request out.
+func (s *Stats) End(now int64) {
 	s.used.Store(now)
 	s.inFlight.Add(-1)
 }
 
-// answered records a first byte that came after ttfb, and ends any shunning. An answer that is
-// a failure (5xx) is not averaged: failing fast must not make a member attractive.
-func (s *stats) answered(now int64, ttfb time.Duration, failed bool) {
+// Answered records a first byte of an answer with that status, which came after ttfb, and ends
+// any shunning. An answer that is a failure (5xx) is not averaged: failing fast must not make a
+// member attractive.
+func (s *Stats) Answered(now int64, ttfb time.Duration, class Class, status int) {
 	if s.failures.Load() != 0 {
 		s.failures.Store(0)
 	}
-	if failed {
-		s.punish(now)
+	if status >= 500 {
+		s.Punish(now)
 		return
 	}
 	s.write.Lock()
-	gap := time.Duration(now - s.sampled.Load())
-	s.ttfb.Store(int64(blend(time.Duration(s.ttfb.Load()), ttfb, gap)))
-	s.sampled.Store(now)
+	gap := time.Duration(now - s.sampled[class].Load())
+	s.ttfb[class].Store(int64(blend(time.Duration(s.ttfb[class].Load()), ttfb, gap)))
+	s.sampled[class].Store(now)
+	if status == 200 {
+		s.ok200.Store(int64(blend(time.Duration(s.ok200.Load()), ttfb, gap)))
+	}
 	s.write.Unlock()
 }
 
-// unreachable records a failed connect.
-func (s *stats) unreachable(now int64) {
+// Unreachable records a failed connect.
+func (s *Stats) Unreachable(now int64) {
 	s.shunUntil.Store(now + int64(shunFor(s.failures.Add(1))))
-	s.punish(now)
+	s.Punish(now)
 }
 
-// punish adds to the penalty.
-func (s *stats) punish(now int64) {
+// Punish adds to the penalty.
+func (s *Stats) Punish(now int64) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	left := faded(time.Duration(s.penalty.Load()), time.Duration(now-s.penalized.Load()))
