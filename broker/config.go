@@ -32,12 +32,6 @@ type Config struct {
 	Database     Database      `toml:"database"`
 }
 
-// Database is the [broker.database] section.
-type Database struct {
-	Kind string `toml:"kind"` // "sqlite" (default)
-	Path string `toml:"path"` // default broker.db in the state directory
-}
-
 // Setup is what broker.toml says and the database holds: it reaches every broker of the cluster.
 type Setup struct {
 	Directories  []Directory            `toml:"directory"`

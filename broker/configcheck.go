@@ -33,8 +33,7 @@ func (c Config) WithDefaults() Config {
 	c.LoginWait = cmp.Or(c.LoginWait, DefaultLoginWait)
 	c.SessionLifetime = cmp.Or(c.SessionLifetime, DefaultSessionLifetime)
 	c.LogRetention = cmp.Or(c.LogRetention, DefaultLogRetention)
-	c.Database.Kind = cmp.Or(c.Database.Kind, "sqlite")
-	c.Database.Path = cmp.Or(c.Database.Path, "broker.db")
+	c.Database = c.Database.withDefaults()
 	return c
 }
 
@@ -64,9 +63,7 @@ func (c Config) Validate() error {
 	checkSpan(&l, "login_wait", c.LoginWait, time.Millisecond, time.Minute)
 	checkSpan(&l, "session_lifetime", c.SessionLifetime, time.Second, 30*24*time.Hour)
 	checkSpan(&l, "log_retention", c.LogRetention, time.Hour, 10*365*24*time.Hour)
-	if c.Database.Kind != "sqlite" {
-		l.Addf("database.kind", `write "sqlite"`, "unknown database kind %q", c.Database.Kind)
-	}
+	c.Database.validate(&l)
 	return l.Err()
 }
 

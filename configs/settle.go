@@ -41,7 +41,11 @@ func (c *Config) settle(dir string) {
 		}
 	}
 	if c.Broker != nil {
-		setDefault(&c.Broker.Database.Path, filepath.Join(c.Node.StateDir, "broker.db"))
+		db := &c.Broker.Database
+		db.Password = secretUnder(dir, db.Password)
+		if db.Kind == "" || db.Kind == broker.KindSQLite {
+			setDefault(&db.Path, filepath.Join(c.Node.StateDir, "broker.db"))
+		}
 	}
 }
 
@@ -70,7 +74,7 @@ func (c *Config) paths() []*string {
 		}
 	}
 	if c.Broker != nil {
-		list = append(list, &c.Broker.Cert, &c.Broker.Key, &c.Broker.Seed, &c.Broker.Database.Path)
+		list = append(list, &c.Broker.Cert, &c.Broker.Key, &c.Broker.Seed, &c.Broker.Database.Path, &c.Broker.Database.CA)
 	}
 	return list
 }
