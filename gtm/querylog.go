@@ -10,6 +10,8 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/internal/linefile"
 )
 
 // DefaultSample is the default of QueryLog.Sample.
@@ -67,8 +69,8 @@ func (l *queryLog) take(cfg QueryLog, at time.Time, client netip.Addr, transport
 
 // run writes until ctx ends, and then what is left. config gives the settings of the moment.
 func (l *queryLog) run(ctx context.Context, config func() QueryLog) error {
-	f := &logFile{log: l.log, lost: l.lost.WithLabelValues(lostWrite)}
-	defer f.close()
+	f := l.file()
+	defer f.Close()
 	tick := time.NewTicker(queryLogFlush)
 	defer tick.Stop()
 	for {
@@ -88,8 +90,12 @@ func (l *queryLog) run(ctx context.Context, config func() QueryLog) error {
 	}
 }
 
+func (l *queryLog) file() *queryFile {
+	return &queryFile{File: linefile.New(linefile.Options{Name: "the query log", Log: l.log, Lost: l.lost.WithLabelValues(lostWrite)})}
+}
+
 // rest takes what waits in the queue.
-func (l *queryLog) rest(f *logFile) {
+func (l *queryLog) rest(f *queryFile) {
 	for {
 		select {
 		case q := <-l.queue:

@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -82,6 +83,29 @@ func (d *dialer) dial(ctx context.Context, address string, r *Result) *wire {
 }
 
 // lookup waits for the resolver at most until the deadline of ctx, which need not end by itself.
+// dialAndSend is dial for a conversation that begins with send, which may be empty.
+func (d *dialer) dialAndSend(ctx context.Context, address string, send []byte, r *Result) *wire {
+	conn := d.dial(ctx, address, r)
+	if conn == nil || len(send) == 0 {
+		return conn
+	}
+	if _, err := conn.Write(send); err != nil {
+		r.fail(ctx, inSend, err)
+		_ = conn.Close()
+		return nil
+	}
+	return conn
+}
+
+// dialFor is dial for a connection that TLS, where it is not nil, will be spoken on: the engine must
+// still have a handshake for this second.
+func (d *dialer) dialFor(ctx context.Context, secure *tls.Config, address string, r *Result) *wire {
+	if secure != nil && !mayEncrypt(ctx, r) {
+		return nil
+	}
+	return d.dial(ctx, address, r)
+}
+
 func (d *dialer) lookup(ctx context.Context, host string) ([]string, error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

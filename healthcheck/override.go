@@ -72,9 +72,14 @@ func matches(pattern string, k Key) bool {
 	return glob(address, k.Address) && (!both || glob(monitor, k.Monitor))
 }
 
-// glob matches s against a pattern in which * stands for any text and ? for one byte. Brackets
-// are plain, because IPv6 addresses have them. It takes at most len(pattern) * len(s) steps.
 func glob(pattern, s string) bool {
+	return Glob(pattern, s, func(a, b byte) bool { return a == b })
+}
+
+// Glob matches s against a pattern in which * stands for any text, ? for one byte and any other byte
+// for those that are the same. Brackets are plain, because IPv6 addresses have them. It takes at most
+// len(pattern) * len(s) steps.
+func Glob(pattern, s string, same func(pattern, s byte) bool) bool {
 	p, at := 0, 0
 	star, mark := -1, 0
 	for at < len(s) {
@@ -82,7 +87,7 @@ func glob(pattern, s string) bool {
 		case p < len(pattern) && pattern[p] == '*':
 			star, mark = p, at
 			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[at]):
+		case p < len(pattern) && (pattern[p] == '?' || same(pattern[p], s[at])):
 			p++
 			at++
 		case star >= 0: // let the star swallow one more
@@ -92,10 +97,7 @@ func glob(pattern, s string) bool {
 			return false
 		}
 	}
-	for p < len(pattern) && pattern[p] == '*' {
-		p++
-	}
-	return p == len(pattern)
+	return strings.Trim(pattern[p:], "*") == ""
 }
 
 // overrides are in the order in which they were said: the newest that matches wins. A set is

@@ -22,17 +22,11 @@ const inLine stage = "before the end of the line"
 func newAgent(m Monitor, d *dialer) exchange {
 	send := []byte(m.Send)
 	return func(ctx context.Context, address string, r *Result) {
-		conn := d.dial(ctx, address, r)
+		conn := d.dialAndSend(ctx, address, send, r)
 		if conn == nil {
 			return
 		}
 		defer conn.Close()
-		if len(send) > 0 {
-			if _, err := conn.Write(send); err != nil {
-				r.fail(ctx, inSend, err)
-				return
-			}
-		}
 		line, ok := readLine(ctx, conn, r)
 		if !ok {
 			return

@@ -34,12 +34,7 @@ func newHTTPS(m Monitor, d *dialer) (exchange, error) {
 
 // secureLine opens a connection and speaks TLS on it; nil means that r says why not.
 func secureLine(ctx context.Context, d *dialer, cfg *tls.Config, l *lines, k lineKey, r *Result) *wire {
-	if !l.mayHandshake() {
-		r.Excused = true
-		r.down("put off: this second has no TLS handshake left (max_handshakes)")
-		return nil
-	}
-	conn := d.dial(ctx, k.address, r)
+	conn := d.dialFor(ctx, cfg, k.address, r)
 	if conn == nil {
 		return nil
 	}

@@ -112,10 +112,7 @@ func newLDAP(m Monitor, d *dialer) (exchange, error) {
 }
 
 func (p *directoryProbe) ask(ctx context.Context, address string, r *Result) {
-	if p.tls != nil && !mayEncrypt(ctx, r) {
-		return
-	}
-	raw := p.dial.dial(ctx, address, r)
+	raw := p.dial.dialFor(ctx, p.tls, address, r)
 	if raw == nil {
 		return
 	}

@@ -85,10 +85,7 @@ func newPostgres(m Monitor, d *dialer) (exchange, error) {
 }
 
 func (p *database) ask(ctx context.Context, address string, r *Result) {
-	if p.tls != nil && !mayEncrypt(ctx, r) {
-		return
-	}
-	raw := p.dial.dial(ctx, address, r)
+	raw := p.dial.dialFor(ctx, p.tls, address, r)
 	if raw == nil {
 		return
 	}

@@ -28,17 +28,11 @@ func newTCP(m Monitor, d *dialer) (exchange, error) {
 	}
 	send := []byte(m.Send)
 	return func(ctx context.Context, address string, r *Result) {
-		conn := d.dial(ctx, address, r)
+		conn := d.dialAndSend(ctx, address, send, r)
 		if conn == nil {
 			return
 		}
 		defer conn.Close()
-		if len(send) > 0 {
-			if _, err := conn.Write(send); err != nil {
-				r.fail(ctx, inSend, err)
-				return
-			}
-		}
 		if len(send) == 0 && want.any() && off.any() {
 			r.State, r.Reason = Up, "connected"
 			return

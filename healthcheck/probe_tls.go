@@ -17,10 +17,7 @@ func newTLS(m Monitor, d *dialer) (exchange, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, address string, r *Result) {
-		if !mayEncrypt(ctx, r) {
-			return
-		}
-		conn := d.dial(ctx, address, r)
+		conn := d.dialFor(ctx, base, address, r)
 		if conn == nil {
 			return
 		}

@@ -71,10 +71,7 @@ func newXMLRPC(m Monitor, d *dialer) (exchange, error) {
 }
 
 func (c *caller) ask(ctx context.Context, address string, r *Result) {
-	if c.tls != nil && !mayEncrypt(ctx, r) {
-		return
-	}
-	raw := c.dial.dial(ctx, address, r)
+	raw := c.dial.dialFor(ctx, c.tls, address, r)
 	if raw == nil {
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/internal/linefile"
 )
 
 const (
@@ -36,7 +38,8 @@ type accessLog struct {
 	wake   chan<- struct{}
 	busy   prometheus.Counter
 	// What follows is the writing goroutine's only.
-	file    logFile
+	path    string
+	file    *linefile.File
 	unnamed bool // by any listener, at the last look
 }
 
@@ -70,14 +73,14 @@ func (l *accessLog) add(shard uint64, line []byte) {
 
 // flush writes what waits in all shards. spare is a buffer to exchange for theirs.
 func (l *accessLog) flush(spare []byte) []byte {
-	l.file.reopen()
+	l.file.Follow(l.path)
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
 		buf, lines := s.buf, s.lines
 		s.buf, s.lines = spare[:0], 0
 		s.mu.Unlock()
-		l.file.write(buf, lines)
+		l.file.Write(buf, lines)
 		spare = buf
 	}
 	return spare
@@ -96,7 +99,7 @@ func (p *Proxy) writeLogs(ctx context.Context) {
 		case <-ctx.Done():
 			for _, l := range p.openLogs() {
 				spare = l.flush(spare)
-				l.file.close()
+				l.file.Close()
 			}
 			return
 		}
@@ -104,7 +107,7 @@ func (p *Proxy) writeLogs(ctx context.Context) {
 			spare = l.flush(spare)
 		}
 		for _, l := range p.closedLogs() {
-			l.file.close()
+			l.file.Close()
 		}
 	}
 }
@@ -146,8 +149,8 @@ func (p *Proxy) accessLog(path string) *accessLog {
 	}
 	l := p.logs[path]
 	if l == nil {
-		l = &accessLog{wake: p.logWake, busy: p.metrics.logLost.WithLabelValues(lostBusy)}
-		l.file = logFile{log: p.log, path: path, lost: p.metrics.logLost.WithLabelValues(lostWrite)}
+		l = &accessLog{wake: p.logWake, busy: p.metrics.logLost.WithLabelValues(lostBusy), path: path}
+		l.file = linefile.New(linefile.Options{Name: "lb: the access log", Log: p.log, Lost: p.metrics.logLost.WithLabelValues(lostWrite)})
 		p.logs[path] = l
 	}
 	return l

@@ -14,16 +14,52 @@ import (
 	"switchpoint/configs"
 )
 
-// TestReadyEndsWithTheDrain: /readyz says no as soon as the process drains, while its back still
-// runs, so that nobody is sent to a role that stops.
-func TestReadyEndsWithTheDrain(t *testing.T) {
+// shortDir is a directory for the test. Not t.TempDir: a Unix socket's path may have only about 100
+// bytes.
+func shortDir(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "sp-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// newNode wires the node of a configuration, which is written to node.toml in dir.
+func newNode(t *testing.T, dir, text string) (*app, *configs.Config) {
+	t.Helper()
 	file := filepath.Join(dir, "node.toml")
-	text := `
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := configs.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newApp(t.Context(), cfg, newLogger(configs.Log{}, t.Output()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, cfg
+}
+
+// untilReady waits until a node that runs here says that it is ready.
+func untilReady(t *testing.T, cfg *configs.Config) *admin.Client {
+	t.Helper()
+	node := admin.NewClient(filepath.Join(cfg.Node.StateDir, admin.SocketName))
+	for deadline := time.Now().Add(20 * time.Second); node.Ready(t.Context()) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("never ready")
+		}
+	}
+	return node
+}
+
+// TestReadyEndsWithTheDrain: /readyz says no as soon as the process drains, while its back still
+// runs, so that nobody is sent to a role that stops.
+func TestReadyEndsWithTheDrain(t *testing.T) {
+	a, cfg := newNode(t, shortDir(t), `
 [node]
 name = "gtm1"
 datacenter = "us"
@@ -45,30 +81,14 @@ name = "cb.company.com"
 [[gtm.name.pool]]
 datacenter = "us"
 members = [{ address = "127.0.0.1" }]
-`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := configs.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := newApp(t.Context(), cfg, newLogger(configs.Log{}, t.Output()))
-	if err != nil {
-		t.Fatal(err)
-	}
+`)
 	back, stopBack := context.WithCancel(t.Context())
 	adminEnds := make(chan error, 1)
 	go func() { adminEnds <- a.admin.Run(back) }()
 	front, stopFront := context.WithCancel(t.Context())
 	frontEnds := make(chan error, 1)
 	go func() { frontEnds <- a.runFront(front) }()
-	node := admin.NewClient(filepath.Join(cfg.Node.StateDir, admin.SocketName))
-	for deadline := time.Now().Add(20 * time.Second); node.Ready(t.Context()) != nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("never ready")
-		}
-	}
+	node := untilReady(t, cfg)
 	stopFront()
 	if err := <-frontEnds; err != nil {
 		t.Error(err)
@@ -109,11 +129,7 @@ func TestShare(t *testing.T) {
 
 // TestDemoRefusesALivingDirectory: the files of a demo that runs are not written over.
 func TestDemoRefusesALivingDirectory(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sp-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	state := filepath.Join(dir, "state", "uk-gtm")
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		t.Fatal(err)

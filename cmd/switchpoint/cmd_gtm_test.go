@@ -5,14 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"switchpoint/admin"
-	"switchpoint/configs"
 	"switchpoint/gtm"
 	"switchpoint/internal/covers"
 	"switchpoint/peer"
@@ -80,11 +76,7 @@ members = [{ address = "127.0.0.2" }]
 // startGTM runs a node until the test ends and gives its state directory.
 func startGTM(t *testing.T, lonely bool) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sp-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	live, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -100,18 +92,7 @@ func startGTM(t *testing.T, lonely bool) string {
 		members = "[gtm.nodes]\nmembers = [\"gtm2\"]\n"
 	}
 	text := strings.NewReplacer("PEER", trust, "NODES", members, "LIVE", fmt.Sprint(live.Addr().(*net.TCPAddr).Port)).Replace(gtmNode)
-	file := filepath.Join(dir, "node.toml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := configs.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := newApp(t.Context(), cfg, newLogger(configs.Log{}, t.Output()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, cfg := newNode(t, dir, text)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx, nil) }()
@@ -121,12 +102,7 @@ func startGTM(t *testing.T, lonely bool) string {
 			t.Error(err)
 		}
 	})
-	node := admin.NewClient(filepath.Join(cfg.Node.StateDir, admin.SocketName))
-	for deadline := time.Now().Add(20 * time.Second); node.Ready(t.Context()) != nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("never ready")
-		}
-	}
+	untilReady(t, cfg)
 	return cfg.Node.StateDir
 }
 

@@ -48,12 +48,7 @@ func hostName(machine string) string { return strings.ReplaceAll(machine, "-", "
 // newCompany makes the machines, without anything that runs on them.
 func newCompany(t *testing.T) *company {
 	t.Helper()
-	// Not t.TempDir: a Unix socket's path may have only about 100 bytes.
-	dir, err := os.MkdirTemp("", "sp-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	c := &company{t: t, dir: dir, programs: map[string]*process{}}
 	var hosts []string
 	for m := range machines {

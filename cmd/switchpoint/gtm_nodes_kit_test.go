@@ -51,12 +51,7 @@ type sites struct {
 // startSites starts everything and waits until the nodes serve.
 func startSites(t *testing.T) *sites {
 	t.Helper()
-	// Not t.TempDir: a Unix socket's path may have only about 100 bytes.
-	dir, err := os.MkdirTemp("", "sp-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	var hosts []string
 	for _, n := range sitesNodes {
 		hosts = append(hosts, hostOf(n))

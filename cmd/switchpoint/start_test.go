@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +10,7 @@ import (
 // recovers by itself.
 func TestDirectoryDownAtStart(t *testing.T) {
 	t.Setenv(asMain, "1")
-	dir, err := os.MkdirTemp("", "sp-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	s, err := prepareStage(dir, stageOptions{})
 	if err != nil {
 		t.Fatal(err)

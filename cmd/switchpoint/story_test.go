@@ -50,12 +50,7 @@ func TestStoryWithSlapd(t *testing.T) {
 func newStage(t *testing.T, o stageOptions) *stage {
 	t.Helper()
 	t.Setenv(asMain, "1")
-	// Not t.TempDir: a Unix socket's path may have only about 100 bytes.
-	dir, err := os.MkdirTemp("", "sp-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortDir(t)
 	s, err := prepareStage(dir, o)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"switchpoint/healthcheck"
 )
 
 // maxPattern bounds a pattern, in bytes: a name, a datacenter and an address.
@@ -51,28 +53,10 @@ func covers(pattern, what string) bool {
 	}
 }
 
-// glob matches s against a pattern in which * stands for any text and ? for one byte. Brackets
-// are plain, because IPv6 addresses have them. It takes at most len(pattern) * len(s) steps.
-func glob(pattern, s string) bool {
-	p, at := 0, 0
-	star, mark := -1, 0
-	for at < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, at
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || fold(pattern[p]) == fold(s[at])):
-			p++
-			at++
-		case star >= 0: // let the star swallow one more
-			mark++
-			p, at = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
-}
+// glob matches as healthcheck's overrides do, but as names compare.
+func glob(pattern, s string) bool { return healthcheck.Glob(pattern, s, sameLetter) }
+
+func sameLetter(a, b byte) bool { return fold(a) == fold(b) }
 
 // fold gives the small letter of an ASCII one, as names compare (RFC 4343).
 func fold(c byte) byte {
@@ -87,7 +71,7 @@ func foldEqual(a, b string) bool {
 		return false
 	}
 	for i := range len(a) {
-		if fold(a[i]) != fold(b[i]) {
+		if !sameLetter(a[i], b[i]) {
 			return false
 		}
 	}

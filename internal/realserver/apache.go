@@ -3,16 +3,12 @@ package realserver
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // ApacheOptions describes an Apache HTTP server.
@@ -53,7 +49,7 @@ func Apache(t testing.TB, o ApacheOptions) *ApacheServer {
 	}
 	s := &ApacheServer{token: rand.Text(), root: newRoot(t, "apache"), modules: "/usr/lib/apache2/modules"}
 	config := filepath.Join(s.root, "apache.conf")
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: "apache2", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(s.root, "apache.log"),
@@ -67,34 +63,15 @@ func Apache(t testing.TB, o ApacheOptions) *ApacheServer {
 		}
 	}
 	t.Cleanup(s.proc.kill)
-	s.firstStart(config, o)
-	return s
-}
-
-func (s *ApacheServer) firstStart(config string, o ApacheOptions) {
-	s.proc.t.Helper()
-	for attempt := 1; ; attempt++ {
+	s.firstStart(func() error {
 		port, err := o.ports()
 		if err != nil {
-			s.proc.t.Fatal(err)
+			return err
 		}
 		s.Addr = local(port)
-		if err = os.WriteFile(config, []byte(s.text(o)), 0o600); err == nil {
-			err = s.proc.owner.own(s.root)
-		}
-		if err != nil {
-			s.proc.t.Fatalf("prepare apache: %v", err)
-		}
-		err = s.start()
-		switch {
-		case err == nil:
-			return
-		case attempt < startAttempts && s.proc.portTaken():
-			s.proc.kill()
-		default:
-			s.proc.fatal(err)
-		}
-	}
+		return s.writeAll(s.root, config, s.text(o))
+	})
+	return s
 }
 
 // text is the configuration file. Apache writes its process id to a file whatever it is told.
@@ -129,34 +106,4 @@ MaxSpareThreads 16
 	return b.String()
 }
 
-func (s *ApacheServer) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
-}
-
-// ready asks for a page that only our own server has.
-func (s *ApacheServer) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+"/"+s.token, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("ask apache: %w", err)
-	}
-	req.Close = true
-	transport := &http.Transport{DisableKeepAlives: true}
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-	if err != nil {
-		return fmt.Errorf("read apache's answer: %w", err)
-	}
-	if string(body) != s.token {
-		return errors.New("somebody else answers on the port")
-	}
-	return nil
-}
+func (s *ApacheServer) ready(ctx context.Context) error { return tokenPage(ctx, s.Addr, s.token) }

@@ -67,7 +67,7 @@ func startDNS(t testing.TB, kind dnsKind, o DNSOptions) *DNSServer {
 	}
 	root := newRoot(t, kind.program)
 	s := &DNSServer{Name: kind.program, probe: "probe-" + strings.ToLower(rand.Text()) + ".test"}
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: kind.program, owner: own, stopSig: kind.stopSig,
 		logFile: filepath.Join(root, kind.program+".log"),
@@ -77,30 +77,17 @@ func startDNS(t testing.TB, kind dnsKind, o DNSOptions) *DNSServer {
 		t.Fatalf("prepare %s: %v", kind.program, err)
 	}
 	t.Cleanup(s.proc.kill)
-	for attempt := 1; ; attempt++ {
+	s.firstStart(func() error {
 		port, err := o.ports()
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		s.Addr = local(port)
 		args, err := kind.configure(root, "127.0.0.1", port, zones)
-		if err == nil {
-			err = own.own(root)
-		}
-		if err != nil {
-			t.Fatalf("configure %s: %v", kind.program, err)
-		}
 		s.proc.argv = append([]string{program}, args...)
-		err = s.start()
-		switch {
-		case err == nil:
-			return s
-		case attempt < startAttempts && s.proc.portTaken():
-			s.proc.kill()
-		default:
-			s.proc.fatal(err)
-		}
-	}
+		return errors.Join(err, own.own(root))
+	})
+	return s
 }
 
 // writeZones puts every zone, and the probe's, into a file named by its origin.
@@ -133,13 +120,6 @@ func (s *DNSServer) writeZones(root string, zones map[string]string) ([]dnsZone,
 
 // Log returns the end of what the server said.
 func (s *DNSServer) Log() string { return string(s.proc.tail()) }
-
-func (s *DNSServer) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
-}
 
 // ready asks for the SOA record of every zone, over UDP and TCP. One of the
 // zones has a name that no other server knows.

@@ -3,7 +3,6 @@ package realserver
 import (
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,7 +70,7 @@ func HAProxy(t testing.TB, o HAProxyOptions) *HAProxyServer {
 		cert:   filepath.Join(root, "server.both"),
 		config: filepath.Join(root, "haproxy.cfg"),
 	}
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: "haproxy", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(root, "haproxy.log"),
@@ -84,7 +83,16 @@ func HAProxy(t testing.TB, o HAProxyOptions) *HAProxyServer {
 		t.Fatalf("prepare haproxy: %v", err)
 	}
 	t.Cleanup(s.proc.kill)
-	s.firstStart(root, o)
+	s.firstStart(func() (err error) {
+		if s.Addr, s.TLSAddr, err = takeAddresses(o.ports); err != nil {
+			return err
+		}
+		text, err := s.text(o)
+		if err != nil {
+			return err
+		}
+		return s.writeAll(root, s.config, text)
+	})
 	return s
 }
 
@@ -98,37 +106,6 @@ func joinFiles(to string, from ...string) error {
 		all = append(all, b...)
 	}
 	return os.WriteFile(to, all, 0o600)
-}
-
-func (s *HAProxyServer) firstStart(root string, o HAProxyOptions) {
-	s.proc.t.Helper()
-	for attempt := 1; ; attempt++ {
-		plain, err := o.ports()
-		secure, errTLS := o.ports()
-		if err := errors.Join(err, errTLS); err != nil {
-			s.proc.t.Fatal(err)
-		}
-		s.Addr, s.TLSAddr = local(plain), local(secure)
-		text, err := s.text(o)
-		if err == nil {
-			err = os.WriteFile(s.config, []byte(text), 0o600)
-		}
-		if err == nil {
-			err = s.proc.owner.own(root)
-		}
-		if err != nil {
-			s.proc.t.Fatalf("prepare haproxy: %v", err)
-		}
-		err = s.start()
-		switch {
-		case err == nil:
-			return
-		case attempt < startAttempts && s.proc.portTaken():
-			s.proc.kill()
-		default:
-			s.proc.fatal(err)
-		}
-	}
 }
 
 // text is the configuration file.
@@ -165,13 +142,6 @@ func lineOf(text string) string {
 		return ""
 	}
 	return " " + text + "\n"
-}
-
-func (s *HAProxyServer) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
 }
 
 // ready asks for the process id on the socket in our own folder: HAProxy binds all its ports

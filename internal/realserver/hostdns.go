@@ -57,7 +57,7 @@ func startHostDNS(t testing.TB, kind hostDNSKind, o HostDNSOptions) *HostDNS {
 	}
 	inside := []string{o.Host.net.ip, "netns", "exec", o.Host.space()}
 	s.ask = slices.Concat(inside, []string{dig, "-r", "+short", "+time=1", "+tries=1", "@" + o.Addr.String(), "id.server", "CH", "TXT"})
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: kind.program, stopSig: syscall.SIGTERM, logFile: filepath.Join(root, kind.program+".log"),
 		argv: slices.Concat(inside, []string{program}, kind.args(filepath.Join(root, conf))),
@@ -69,13 +69,6 @@ func startHostDNS(t testing.TB, kind hostDNSKind, o HostDNSOptions) *HostDNS {
 
 // Log returns the end of what the server said.
 func (s *HostDNS) Log() string { return string(s.proc.tail()) }
-
-func (s *HostDNS) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
-}
 
 // ready asks the server who it is, from its own host.
 func (s *HostDNS) ready(ctx context.Context) error {

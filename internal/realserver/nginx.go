@@ -3,16 +3,11 @@ package realserver
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // NginxOptions describes an nginx server.
@@ -53,7 +48,7 @@ func Nginx(t testing.TB, o NginxOptions) *NginxServer {
 	}
 	s := &NginxServer{token: rand.Text(), root: newRoot(t, "nginx")}
 	config := filepath.Join(s.root, "nginx.conf")
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: "nginx", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(s.root, "nginx.log"),
@@ -63,39 +58,17 @@ func Nginx(t testing.TB, o NginxOptions) *NginxServer {
 	s.CAFile = ca.CertFile
 	s.cert, s.key = ca.Issue("server")
 	t.Cleanup(s.proc.kill)
-	s.firstStart(config, o)
-	return s
-}
-
-func (s *NginxServer) firstStart(config string, o NginxOptions) {
-	s.proc.t.Helper()
-	for attempt := 1; ; attempt++ {
-		plain, err := o.ports()
-		secure, errTLS := o.ports()
-		if err := errors.Join(err, errTLS); err != nil {
-			s.proc.t.Fatal(err)
+	s.firstStart(func() (err error) {
+		if s.Addr, s.TLSAddr, err = takeAddresses(o.ports); err != nil {
+			return err
 		}
-		s.Addr, s.TLSAddr = local(plain), local(secure)
 		text, err := s.text(o)
-		if err == nil {
-			err = os.WriteFile(config, []byte(text), 0o600)
-		}
-		if err == nil {
-			err = s.proc.owner.own(s.root)
-		}
 		if err != nil {
-			s.proc.t.Fatalf("prepare nginx: %v", err)
+			return err
 		}
-		err = s.start()
-		switch {
-		case err == nil:
-			return
-		case attempt < startAttempts && s.proc.portTaken():
-			s.proc.kill()
-		default:
-			s.proc.fatal(err)
-		}
-	}
+		return s.writeAll(s.root, config, text)
+	})
+	return s
 }
 
 // text is the configuration file.
@@ -126,34 +99,4 @@ http {
 `, s.root, s.Addr, s.TLSAddr, s.cert, s.key, s.token, o.Body, o.Config), nil
 }
 
-func (s *NginxServer) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
-}
-
-// ready asks for a page that only our own server has.
-func (s *NginxServer) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+"/"+s.token, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("ask nginx: %w", err)
-	}
-	req.Close = true
-	transport := &http.Transport{DisableKeepAlives: true}
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-	if err != nil {
-		return fmt.Errorf("read nginx's answer: %w", err)
-	}
-	if string(body) != s.token {
-		return errors.New("somebody else answers on the port")
-	}
-	return nil
-}
+func (s *NginxServer) ready(ctx context.Context) error { return tokenPage(ctx, s.Addr, s.token) }

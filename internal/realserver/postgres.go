@@ -57,7 +57,7 @@ func Postgres(t testing.TB, o PostgresOptions) *PostgresServer {
 		t.Fatalf("prepare postgres: %v", err)
 	}
 	t.Cleanup(s.proc.kill)
-	s.firstStart()
+	s.firstStart(s.listen)
 	if s.Database != "postgres" {
 		if _, err := s.psql(ctx, "postgres", "CREATE DATABASE "+quoteIdent(s.Database)); err != nil {
 			s.proc.fatal(fmt.Errorf("create the test's database: %w", err))
@@ -81,7 +81,7 @@ func (s *PostgresServer) Standby() *PostgresServer {
 		s.proc.fatal(fmt.Errorf("copy the server: %w", err))
 	}
 	s.proc.t.Cleanup(copied.proc.kill)
-	copied.firstStart()
+	copied.firstStart(copied.listen)
 	return copied
 }
 
@@ -105,7 +105,7 @@ func newPostgres(t testing.TB, o PostgresOptions) *PostgresServer {
 		root: root, pidFile: filepath.Join(root, "data", "postmaster.pid"),
 	}
 	// SIGINT is PostgreSQL's fast shutdown: open sessions are ended, not waited for.
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: "postgres", owner: own, stopSig: syscall.SIGINT,
 		logFile: filepath.Join(root, "postgres.log"),
@@ -159,31 +159,21 @@ func (s *PostgresServer) initdb(ctx context.Context) error {
 	return err
 }
 
-func (s *PostgresServer) firstStart() {
-	s.proc.t.Helper()
+// listen makes the command line for a new port.
+func (s *PostgresServer) listen() error {
 	o := s.options
-	for attempt := 1; ; attempt++ {
-		port, err := o.ports()
-		if err != nil {
-			s.proc.t.Fatal(err)
-		}
-		s.Port, s.Addr = port, local(port)
-		dsn := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", o.Password), Host: s.Addr, Path: "/" + s.Database}
-		s.DSN = dsn.String() + "?sslmode=disable"
-		s.proc.argv = []string{s.bin.postgres, "-D", filepath.Dir(s.pidFile), "-k", s.SocketDir, "-p", strconv.Itoa(port)}
-		for _, name := range slices.Sorted(maps.Keys(o.Settings)) {
-			s.proc.argv = append(s.proc.argv, "-c", name+"="+o.Settings[name])
-		}
-		err = s.start()
-		switch {
-		case err == nil:
-			return
-		case attempt < startAttempts && s.proc.portTaken():
-			s.proc.kill()
-		default:
-			s.proc.fatal(err)
-		}
+	port, err := o.ports()
+	if err != nil {
+		return err
 	}
+	s.Port, s.Addr = port, local(port)
+	dsn := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", o.Password), Host: s.Addr, Path: "/" + s.Database}
+	s.DSN = dsn.String() + "?sslmode=disable"
+	s.proc.argv = []string{s.bin.postgres, "-D", filepath.Dir(s.pidFile), "-k", s.SocketDir, "-p", strconv.Itoa(port)}
+	for _, name := range slices.Sorted(maps.Keys(o.Settings)) {
+		s.proc.argv = append(s.proc.argv, "-c", name+"="+o.Settings[name])
+	}
+	return nil
 }
 
 // Exec runs SQL in the test's database as superuser and returns what psql
@@ -203,13 +193,6 @@ func (s *PostgresServer) psql(ctx context.Context, database, sql string) (string
 		"--set=ON_ERROR_STOP=1", "--host="+s.SocketDir, "--port="+strconv.Itoa(s.Port), "--username=postgres",
 		"--dbname="+database, "--file=-")
 	return strings.TrimSuffix(string(out), "\n"), err
-}
-
-func (s *PostgresServer) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
 }
 
 // ready asks over the Unix socket, which is in a folder of our own: only our

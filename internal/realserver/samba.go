@@ -68,7 +68,7 @@ func Samba(t testing.TB, o SambaOptions) *SambaServer {
 	s.AdminDN = "CN=Administrator,CN=Users," + s.BaseDN
 	s.URL, s.TLSURL = "ldap://"+s.at("389"), "ldaps://"+s.at("636")
 	s.GCURL = "ldaps://" + s.at("3269")
-	s.begin = s.start
+	s.answers = s.ready
 	s.proc = process{
 		t: t, name: "samba", stopSig: syscall.SIGTERM, logFile: filepath.Join(root, "samba.log"),
 		argv: s.inside(tools.samba, "-F", "--no-process-group", "-M", "single", "--debug-stdout", "-s", s.config()),
@@ -80,9 +80,7 @@ func Samba(t testing.TB, o SambaOptions) *SambaServer {
 		t.Fatalf("prepare Samba: %v", err)
 	}
 	t.Cleanup(s.proc.kill)
-	if err := s.start(); err != nil {
-		s.proc.fatal(err)
-	}
+	s.Start()
 	return s
 }
 
@@ -104,13 +102,6 @@ func (o SambaOptions) withDefaults() SambaOptions {
 func (s *SambaServer) DNS() string { return s.at("53") }
 
 func (s *SambaServer) at(port string) string { return net.JoinHostPort(s.Addr, port) }
-
-func (s *SambaServer) start() error {
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
-}
 
 // ready asks for the root DSE and for the DNS and RPC ports. The address belongs to this server's
 // namespace alone, so no stranger answers.

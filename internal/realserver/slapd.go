@@ -2,7 +2,6 @@ package realserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -72,7 +71,7 @@ func Slapd(t testing.TB, o SlapdOptions) *SlapdServer {
 		Suffix:        o.Suffix,
 		pidFile:       filepath.Join(root, "slapd.pid"),
 	}
-	s.begin = s.start
+	s.answers, s.stale = s.ready, s.pidFile
 	s.proc = process{
 		t: t, name: "slapd", owner: own, stopSig: syscall.SIGTERM,
 		logFile: filepath.Join(root, "slapd.log"),
@@ -88,7 +87,7 @@ func Slapd(t testing.TB, o SlapdOptions) *SlapdServer {
 		t.Fatalf("prepare slapd: %v", err)
 	}
 	t.Cleanup(s.proc.kill)
-	s.firstStart(programs, files, o.ports)
+	s.firstStart(func() error { return s.listen(programs.slapd, files.config, o.ports) })
 	if files.groups != "" {
 		_, err := run(ctx, own, []byte(files.groups), programs.ldapadd, "-x", "-H", s.URL, "-D", s.AdminDN, "-y", files.password)
 		if err != nil {
@@ -111,45 +110,19 @@ func (o SlapdOptions) withDefaults() SlapdOptions {
 	return o
 }
 
-// firstStart finds ports by trying.
-func (s *SlapdServer) firstStart(programs slapdPrograms, files slapdFiles, ports func() (int, error)) {
-	s.proc.t.Helper()
-	for attempt := 1; ; attempt++ {
-		plain, err := ports()
-		secure, errTLS := ports()
-		if err := errors.Join(err, errTLS); err != nil {
-			s.proc.t.Fatal(err)
-		}
-		s.URL = "ldap://" + local(plain)
-		urls := s.URL + "/"
-		if s.CertFile != "" {
-			s.TLSURL = "ldaps://" + local(secure)
-			urls += " " + s.TLSURL + "/"
-		}
-		// A debug level, even the one that prints next to nothing, keeps slapd
-		// in the foreground with its log on standard error.
-		s.proc.argv = []string{programs.slapd, "-f", files.config, "-h", urls, "-d", "none"}
-		err = s.start()
-		switch {
-		case err == nil:
-			return
-		case attempt < startAttempts && s.proc.portTaken():
-			s.proc.kill()
-		default:
-			s.proc.fatal(err)
-		}
+// listen makes the command line for new ports.
+func (s *SlapdServer) listen(program, config string, ports func() (int, error)) error {
+	plain, secure, err := takeAddresses(ports)
+	s.URL = "ldap://" + plain
+	urls := s.URL + "/"
+	if s.CertFile != "" {
+		s.TLSURL = "ldaps://" + secure
+		urls += " " + s.TLSURL + "/"
 	}
-}
-
-func (s *SlapdServer) start() error {
-	// A file left by a killed server would prove nothing about this one.
-	if err := os.Remove(s.pidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove old pid file: %w", err)
-	}
-	if err := s.proc.start(); err != nil {
-		return err
-	}
-	return s.proc.waitReady(s.ready)
+	// A debug level, even the one that prints next to nothing, keeps slapd
+	// in the foreground with its log on standard error.
+	s.proc.argv = []string{program, "-f", config, "-h", urls, "-d", "none"}
+	return err
 }
 
 // ready asks for the root DSE. slapd writes its pid file after it has bound
