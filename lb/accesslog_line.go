@@ -17,19 +17,21 @@ type logged struct {
 	status             int
 	in, out            int64
 	pool, member       []byte // as JSON
-	ttfb               time.Duration
+	instead            []byte // the pool whose backup pool that is, as JSON; nil: none
+	ttfb, took         time.Duration
 	retries            int
 	picked             string
 	refused            string // why, where the balancer answered itself
 }
 
-// write appends the line of r in the listener's log, where r is one of the sample or a failure.
-func (l *liveListener) write(r *logged, now time.Time, line []byte) []byte {
+// logs says whether a request gets a line: it is one of the sample, or failed.
+func (l *liveListener) logs(c *clientConn, status int, refused string) bool {
+	return status == 0 || status >= 500 || refused != "" || (c.number+c.requests)%l.logSample == 0
+}
+
+// write appends the line of r to the listener's log.
+func (l *liveListener) write(r *logged, line []byte) []byte {
 	c := r.client
-	failed := r.status == 0 || r.status >= 500 || r.refused != ""
-	if !failed && (c.number+c.requests)%l.logSample != 0 {
-		return line
-	}
 	line = append(line[:0], `{"time":"`...)
 	line = r.at.UTC().AppendFormat(line, "2006-01-02T15:04:05.000000Z")
 	line = append(append(line, `","listener":`...), l.jsonName...)
@@ -47,7 +49,8 @@ func (l *liveListener) write(r *logged, now time.Time, line []byte) []byte {
 		line = append(append(line, `,"member":`...), r.member...)
 		line = appendMillis(line, "ttfb_ms", r.ttfb)
 	}
-	line = appendMillis(line, "duration_ms", now.Sub(r.at))
+	line = appendInstead(line, r.instead)
+	line = appendMillis(line, "duration_ms", r.took)
 	line = appendInt(line, "retries", int64(r.retries))
 	line = appendText(line, "picked", r.picked)
 	line = appendText(line, "refused", r.refused)
@@ -55,6 +58,14 @@ func (l *liveListener) write(r *logged, now time.Time, line []byte) []byte {
 	line = append(line, "}\n"...)
 	l.log.add(c.number, line)
 	return line
+}
+
+// appendInstead names the pool that had nobody, where its backup pool served.
+func appendInstead(line, pool []byte) []byte {
+	if pool == nil {
+		return line
+	}
+	return append(append(line, `,"instead_of":`...), pool...)
 }
 
 // appendText writes a value that is visible ASCII, of which only two bytes need an escape; an
@@ -105,23 +116,23 @@ func (ex *exchange) accessLog() {
 	if l.log == nil {
 		return
 	}
-	if l = ex.p.live.Load().listeners[l.n]; l.log == nil {
+	if l = ex.p.live.Load().listeners[l.n]; l.log == nil || !l.logs(ex.client, ex.status, ex.refused) {
 		return
 	}
-	r := logged{client: ex.client, at: ex.start, id: ex.id, method: ex.head.method, host: ex.head.host, path: logPath(ex.head.target),
-		status: ex.status, in: ex.body.got, out: ex.sent, ttfb: ex.ttfb, retries: ex.retries, refused: ex.refused}
+	took := time.Duration(ex.p.now() - ex.start)
+	r := logged{client: ex.client, at: time.Now().Add(-took), took: took, id: ex.id, method: ex.head.method, host: ex.head.host, path: logPath(ex.head.target),
+		status: ex.status, in: ex.body.got, out: ex.sent, ttfb: ex.ttfb, retries: ex.retries, refused: ex.refused, instead: ex.instead}
 	if ex.member >= 0 {
 		r.pool, r.member, r.picked = ex.pool.jsonName, ex.pool.jsonMembers[ex.member], ex.reason.How.String()
 	}
-	ex.line = l.write(&r, time.Now(), ex.line)
+	ex.line = l.write(&r, ex.line)
 }
 
 // logRefusal writes the line of what the server could not read as a request.
 func (p *Proxy) logRefusal(l *liveListener, c *clientConn, status int, text string) {
 	if l.log != nil {
-		now := time.Now()
 		c.requests++
-		l.write(&logged{client: c, at: now, status: status, refused: text, id: c.appendID(nil, p.idBase)}, now, nil)
+		l.write(&logged{client: c, at: time.Now(), status: status, refused: text, id: c.appendID(nil, p.idBase)}, nil)
 	}
 }
 

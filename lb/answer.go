@@ -21,6 +21,7 @@ func (ex *exchange) readShort(c *upConn) outcome {
 		if err := c.fill(headBuffer, bulkBuffer, 0); err != nil {
 			return ex.headFault(err)
 		}
+		ex.seen = ex.p.now()
 	}
 	return answered
 }
@@ -32,34 +33,25 @@ func (ex *exchange) toHead() bool { return string(ex.head.method) == "HEAD" }
 func (ex *exchange) appendAnswer(dst, raw []byte, as framing, closing bool) []byte {
 	const version = "HTTP/1.1"
 	line := raw[len(version) : len(raw)-len(ex.answer.fields)]
+	ex.answer.fields = raw[len(raw)-len(ex.answer.fields):] // it may have moved since it was checked
 	dst = append(dst, version...)
 	if len(line) == len(" 200\r\n") { // no reason: the blank before it is needed all the same
 		dst = append(append(dst, line[:4]...), " \r\n"...)
 	} else {
 		dst = append(dst, line...)
 	}
-	fields := raw[len(raw)-len(ex.answer.fields):]
-	var options connectionOptions
-	if ex.answer.options {
-		options.read(fields)
-	}
 	l := ex.listener
 	stamped := l.idAnswer && len(ex.id) > 0
-	eachChecked(fields, func(f field, line []byte) {
-		switch {
-		case is(f.name, "content-length"), is(f.name, "transfer-encoding"):
-			return
-		case is(f.name, "trailer"):
-			if as != frameChunked || !ex.head.trailers {
-				return
-			}
-		case isHopByHop(f.name), options.name(f.name), stamped && is(f.name, l.idLower):
-			return
-		}
-		dst = appendLine(dst, f, line)
-	})
+	if ex.answer.nCuts >= 0 && !ex.answer.options && !stamped && !ex.head.trailers {
+		dst = ex.answer.appendFields(dst)
+	} else {
+		dst = ex.chooseFields(dst, as, stamped)
+	}
 	if stamped {
 		dst = appendField(dst, l.idName, ex.id)
+	}
+	if ex.visitor.stale && ex.answer.status >= 200 {
+		dst = ex.pool.appendSetCookie(dst, &ex.visitor, l.secure())
 	}
 	switch {
 	case as == frameLength:
@@ -81,6 +73,38 @@ func (ex *exchange) appendAnswer(dst, raw []byte, as framing, closing bool) []by
 	return append(dst, "\r\n"...)
 }
 
+// appendFields copies all lines but the cuts.
+func (a *answerHead) appendFields(dst []byte) []byte {
+	from := 0
+	for _, cut := range a.cuts[:a.nCuts] {
+		dst = append(dst, a.fields[from:cut.from]...)
+		from = cut.to
+	}
+	return append(dst, a.fields[from:len(a.fields)-len("\r\n")]...)
+}
+
+// chooseFields writes the lines of an answer that depend on more than their names.
+func (ex *exchange) chooseFields(dst []byte, as framing, stamped bool) []byte {
+	var options connectionOptions
+	if ex.answer.options {
+		options.read(ex.answer.fields)
+	}
+	eachChecked(ex.answer.fields, func(f field) {
+		switch {
+		case is(f.name, "content-length"), is(f.name, "transfer-encoding"):
+			return
+		case is(f.name, "trailer"):
+			if as != frameChunked || !ex.head.trailers {
+				return
+			}
+		case isHopByHop(f.name), options.name(f.name), stamped && is(f.name, ex.listener.idLower):
+			return
+		}
+		dst = appendLine(dst, f)
+	})
+	return dst
+}
+
 // connectionOptions are the fields that a member's Connection takes along. The framing is ours to
 // translate: nothing takes it away.
 type connectionOptions struct {
@@ -89,7 +113,7 @@ type connectionOptions struct {
 }
 
 func (o *connectionOptions) read(fields []byte) {
-	eachChecked(fields, func(f field, _ []byte) {
+	eachChecked(fields, func(f field) {
 		for value, more := f.value, is(f.name, "connection"); more && o.n < len(o.of); {
 			var option []byte
 			if option, value, more = cutByte(value, ','); len(trimOWS(option)) > 0 {

@@ -25,6 +25,7 @@ const (
 	phaseActive               // a request is read, sent on or answered
 	phaseSending              // a body is sent on as it arrives
 	phaseAsking               // a member is waited for, and nothing of the client
+	phaseQueued               // so, for a place at one
 )
 
 // clientConn is a client's connection as the server holds it. One goroutine owns it, and the
@@ -50,6 +51,8 @@ type clientConn struct {
 	// upstream is the connection that this client's request waits on, so that the end of a
 	// drain or of a time limit can break it off.
 	upstream atomic.Pointer[upConn]
+	// waits is set while the request waits for a place at a member.
+	waits atomic.Pointer[waiter]
 	// tcp is the session of a connection to a tcp listener.
 	tcp atomic.Pointer[tcpSession]
 }
@@ -88,6 +91,7 @@ func (c *clientConn) end() {
 
 // reset closes the connection so that the client can tell it from the end of an answer.
 func (c *clientConn) reset() {
+	c.linger = false // that would end it in the ordinary way first
 	if c.sock != nil {
 		_ = c.sock.SetLinger(0) // else it is closed in the ordinary way
 	}
@@ -127,6 +131,15 @@ func (s *connSet) each(f func(*clientConn)) {
 	for c := range s.m {
 		f(c)
 	}
+}
+
+// cutWaits ends all waits for a place.
+func (s *connSet) cutWaits() {
+	s.each(func(c *clientConn) {
+		if w := c.waits.Load(); w != nil {
+			w.cutOff()
+		}
+	})
 }
 
 // closeWhere closes the sockets of the connections that which names, and what they wait on.

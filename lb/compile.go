@@ -7,29 +7,35 @@ import (
 
 	"switchpoint/healthcheck"
 	"switchpoint/internal/problem"
-)
-
-const (
-	persistSource = "source-address"
-	persistNone   = "none"
+	"switchpoint/lb/choice"
+	"switchpoint/lb/nodes"
 )
 
 // Table is a compiled Config: immutable, with all files loaded. Proxy.SetTable puts it to work.
 type Table struct {
 	listeners []listenerTable
 	pools     []poolTable
+	nodes     nodes.Config
 }
 
 type poolTable struct {
 	name            string
 	method          string
-	persist         bool
-	persistFor      time.Duration
+	persist         persistence
 	responseTimeout time.Duration
 	dial            dialSpec
 	closeOnDown     bool // on_down = "close"
+	slowStart       time.Duration
+	panicPercent    int
+	minActive       int
+	maxWaiting      int // for a place
+	queueTimeout    time.Duration
+	backup          int // index in Table.pools, -1 for none
 	members         []memberTable
 	weights         []int
+	keys            []uint64 // of the members, for the method "hash"
+	classes         classTable
+	priorities      []int // nil: all are equal
 }
 
 type memberTable struct {
@@ -37,6 +43,8 @@ type memberTable struct {
 	address string
 	// check has no refs where the pool has no monitor: the member then counts as up.
 	check healthcheck.Member
+	// most is how many requests it may have at once, 0 for any number.
+	most int
 }
 
 // dialSpec is all that decides how connections to a pool's members are made. Two specs with the
@@ -56,13 +64,18 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 		return nil, err
 	}
 	var list problem.List
-	t := &Table{}
+	t := &Table{nodes: cfg.Nodes}
 	index := make(map[string]int)
 	for i, p := range cfg.Pools {
 		pt, err := p.compile(ref)
 		list.Under(fmt.Sprintf("pool[%d]", i), err)
 		index[p.Name] = i
 		t.pools = append(t.pools, pt)
+	}
+	for i, p := range cfg.Pools {
+		if p.BackupPool != "" {
+			t.pools[i].backup = index[p.BackupPool]
+		}
 	}
 	for i, l := range cfg.Listeners {
 		lt, err := l.compile(index)
@@ -79,11 +92,21 @@ func (p Pool) compile(ref func(healthcheck.Key) healthcheck.Ref) (poolTable, err
 	pt := poolTable{
 		name:            p.Name,
 		method:          p.Method,
-		persist:         p.Persistence == persistSource,
-		persistFor:      p.PersistenceTimeout,
+		classes:         p.classTable(),
 		responseTimeout: p.ResponseTimeout,
 		closeOnDown:     p.OnDown == onDownClose,
+		slowStart:       p.SlowStart,
+		panicPercent:    p.PanicThreshold,
+		minActive:       p.MinActive,
+		maxWaiting:      p.Queue,
+		queueTimeout:    p.QueueTimeout,
+		backup:          -1,
+		priorities:      p.priorities(),
 		dial:            dialSpec{timeout: p.ConnectTimeout, fingerprint: "plain", sendProxy: p.SendProxy},
+	}
+	var err error
+	if pt.persist, err = p.compilePersistence(); err != nil {
+		return pt, err
 	}
 	if p.TLS {
 		if err := pt.dial.useTLS(p); err != nil {
@@ -91,13 +114,14 @@ func (p Pool) compile(ref func(healthcheck.Key) healthcheck.Ref) (poolTable, err
 		}
 	}
 	for _, m := range p.Members {
-		mt := memberTable{name: m.Name, address: m.Address}
+		mt := memberTable{name: m.Name, address: m.Address, most: m.MaxInFlight}
 		if p.Monitor != "" {
 			r := ref(healthcheck.Key{Address: m.Address, Monitor: p.Monitor})
 			mt.check = healthcheck.Member{Refs: []healthcheck.Ref{r}}
 		}
 		pt.members = append(pt.members, mt)
 		pt.weights = append(pt.weights, m.Weight)
+		pt.keys = append(pt.keys, choice.HashKey([]byte(m.Address)))
 	}
 	pt.dial.fingerprint += " " + p.SendProxy
 	return pt, nil

@@ -4,15 +4,14 @@ import (
 	"time"
 
 	"switchpoint/lb/choice"
+	"switchpoint/lb/nodes"
 )
 
 // Defaults of LB2-LB4.
 const (
-	DefaultMethod             = choice.LeastResponseTimeName
-	DefaultPersistence        = "source-address"
-	DefaultPersistenceTimeout = 300 * time.Second
-	DefaultConnectTimeout     = time.Second
-	DefaultResponseTimeout    = 130 * time.Second // a login may be buffered for 120 s (LG1)
+	DefaultMethod          = choice.LeastResponseTimeName
+	DefaultConnectTimeout  = time.Second
+	DefaultResponseTimeout = 130 * time.Second // a login may be buffered for 120 s (LG1)
 )
 
 // Defaults of LB1.
@@ -27,6 +26,8 @@ const (
 type Config struct {
 	Listeners []Listener `toml:"listener"`
 	Pools     []Pool     `toml:"pool"`
+	// Nodes are the other lb nodes of this datacenter, which know what this one knows (LB9).
+	Nodes nodes.Config `toml:"nodes"`
 }
 
 // Listener is a [[lb.listener]]. Its name, its address and whether it speaks TLS are fixed while
@@ -100,25 +101,61 @@ type Route struct {
 
 // Pool is a [[lb.pool]]: the members of a listener.
 type Pool struct {
-	Name    string `toml:"name"`
-	Method  string `toml:"lb_method"` // "least-response-time" (default) or "round-robin"
-	Monitor string `toml:"monitor"`   // name of a [[monitor]]; empty: members count as up
-	// Persistence is "source-address" (default) or "none".
+	Name string `toml:"name"`
+	// Method is "least-response-time" (default), "netscaler-least-response-time",
+	// "least-connections", "fastest-node", "round-robin" or "hash" (of the client's address). All
+	// go by the members' weights.
+	Method string `toml:"lb_method"`
+	// Classes are up to three kinds of requests whose latency is averaged apart; the first one that
+	// fits a request counts. Default: "login", POST below /api/v1/login. An empty list: none.
+	Classes []Class `toml:"class"`
+	Monitor string  `toml:"monitor"` // name of a [[monitor]]; empty: members count as up
+	// Persistence is how clients are known again: "source-address", "cookie" (which the balancer
+	// adds), "session" (the broker's session token, without one the source address) or "none".
+	// Default: "session" where the monitor asks for is_alive, else "source-address".
 	Persistence        string        `toml:"persistence"`
 	PersistenceTimeout time.Duration `toml:"persistence_timeout"` // sliding; default 300s
-	ConnectTimeout     time.Duration `toml:"connect_timeout"`     // default 1s
-	ResponseTimeout    time.Duration `toml:"response_timeout"`    // to the first byte; default 130s
-	TLS                bool          `toml:"tls"`                 // speak HTTPS to the members
-	CA                 string        `toml:"ca"`                  // PEM roots for it; default the system's
-	ServerName         string        `toml:"server_name"`         // name to verify; default the member's host
-	NoVerify           bool          `toml:"no_verify"`
+	// PersistenceMask and PersistencePrefixV6 are the bits of an IPv4 or IPv6 address that tell
+	// clients apart. Default 32 and 64.
+	PersistenceMask     int `toml:"persistence_mask"`
+	PersistencePrefixV6 int `toml:"persistence_prefix_v6"`
+	// Cookie names the cookie; default SPLB. PersistenceSecret is "file:PATH" or "env:NAME": cookies
+	// of all nodes with the same secret are good at each of them. Without it the node makes one.
+	Cookie            string `toml:"cookie"`
+	PersistenceSecret string `toml:"persistence_secret"`
+	// SpreadAbove is for "session": a source address that brings so many times its fair share of
+	// the pool's clients has no member of its own. Default 2; 0: none is spread.
+	SpreadAbove *int `toml:"spread_above"`
+
+	ConnectTimeout  time.Duration `toml:"connect_timeout"`  // default 1s
+	ResponseTimeout time.Duration `toml:"response_timeout"` // to the first byte; default 130s
+	TLS             bool          `toml:"tls"`              // speak HTTPS to the members
+	CA              string        `toml:"ca"`               // PEM roots for it; default the system's
+	ServerName      string        `toml:"server_name"`      // name to verify; default the member's host
+	NoVerify        bool          `toml:"no_verify"`
 	// SendProxy is "v1" or "v2": connections to the members begin with this header of the PROXY
 	// protocol and belong to one client connection each. Empty: off.
 	SendProxy string `toml:"send_proxy"`
 	// OnDown says what becomes of the connections of tcp listeners to a member that goes down:
 	// "keep" (default) or "close".
-	OnDown  string   `toml:"on_down"`
-	Members []Member `toml:"members"`
+	OnDown string `toml:"on_down"`
+	// SlowStart is how long the share of a member grows, from a tenth to all, after it came back
+	// or was added while the pool was in use. Default 30s.
+	SlowStart time.Duration `toml:"slow_start"`
+	// MinActive: while fewer members of the highest priorities than this can be used, those of
+	// the next one serve too. Default 1.
+	MinActive int `toml:"min_active"`
+	// PanicThreshold is a share of the serving members in percent: where connects to so many
+	// failed lately that less than it is left, failed connects are not minded any more. Left out:
+	// not before they have failed for all.
+	PanicThreshold int `toml:"panic_threshold"`
+	// Queue is how many requests may wait for a place when all members are full, QueueTimeout how
+	// long each may. Defaults 1000 and 10s.
+	Queue        int           `toml:"queue"`
+	QueueTimeout time.Duration `toml:"queue_timeout"`
+	// BackupPool is the pool that serves while no member of this one can.
+	BackupPool string   `toml:"backup_pool"`
+	Members    []Member `toml:"members"`
 }
 
 // Member is one upstream.
@@ -126,4 +163,9 @@ type Member struct {
 	Name    string `toml:"name"`    // default Address
 	Address string `toml:"address"` // ip:port
 	Weight  int    `toml:"weight"`  // default 1
+	// Priority is the member's group: the highest one serves, see MinActive. Left out: the lowest.
+	Priority int `toml:"priority"`
+	// MaxInFlight is how many requests, or connections of tcp listeners, the member may have at
+	// once. Left out: any number.
+	MaxInFlight int `toml:"max_in_flight"`
 }

@@ -13,6 +13,42 @@ import (
 	"switchpoint/internal/problem"
 )
 
+// fault is a configuration with one problem at most.
+type fault struct {
+	name string
+	edit func(*Config) // of a good one
+	path string        // of the only problem; empty for none
+	what string
+}
+
+// runFaults checks that Validate and Compile say the same of each fault, at its place and with a cure.
+func runFaults(t *testing.T, good func() Config, faults []fault) {
+	t.Helper()
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			cfg := good()
+			f.edit(&cfg)
+			err := cfg.Validate()
+			if _, cerr := Compile(cfg, noRef); !reflect.DeepEqual(err, cerr) {
+				t.Errorf("Validate says %v, Compile %v", err, cerr)
+			}
+			if f.path == "" {
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			var list problem.List
+			if !errors.As(err, &list) || len(list) != 1 {
+				t.Fatalf("got %v", err)
+			}
+			if p := list[0]; p.Path != f.path || !strings.Contains(p.What, f.what) || p.Cure == "" {
+				t.Errorf("got %+v", p)
+			}
+		})
+	}
+}
+
 func TestValidate(t *testing.T) {
 	ca := newAuthority(t)
 	cert, key := ca.issue(t, "lb", 2, "127.0.0.1")
@@ -24,12 +60,7 @@ func TestValidate(t *testing.T) {
 	base := func() Config {
 		return plainConfig([]Member{{Name: "b1", Address: "10.0.0.1:80"}, {Name: "b2", Address: "broker2.company.com:80"}})
 	}
-	tests := []struct {
-		name string
-		edit func(*Config)
-		path string // of the only problem; empty for none
-		what string
-	}{
+	runFaults(t, base, []fault{
 		{"good", func(*Config) {}, "", ""},
 		{"nothing at all", func(c *Config) { *c = Config{} }, "", ""},
 		{"good TLS", func(c *Config) { c.Listeners[0].Cert, c.Listeners[0].Key = cert, key }, "", ""},
@@ -52,7 +83,7 @@ func TestValidate(t *testing.T) {
 		{"pools without listener", func(c *Config) { c.Listeners = nil }, "pool", "no listener"},
 		{"two pools of a name", func(c *Config) { c.Pools = append(c.Pools, c.Pools[0]) }, "pool[1].name", "already"},
 		{"unknown method", func(c *Config) { c.Pools[0].Method = "fastest" }, "pool[0].lb_method", "fastest"},
-		{"unknown persistence", func(c *Config) { c.Pools[0].Persistence = "cookie" }, "pool[0].persistence", "cookie"},
+		{"unknown persistence", func(c *Config) { c.Pools[0].Persistence = "ssl" }, "pool[0].persistence", "ssl"},
 		{"negative time-out", func(c *Config) { c.Pools[0].ConnectTimeout = -time.Second }, "pool[0].connect_timeout", "-1s"},
 		{"endless time-out", func(c *Config) { c.Pools[0].ResponseTimeout = 48 * time.Hour }, "pool[0].response_timeout", "48h"},
 		{"short persistence", func(c *Config) { c.Pools[0].PersistenceTimeout = time.Millisecond }, "pool[0].persistence_timeout", "1ms"},
@@ -66,30 +97,7 @@ func TestValidate(t *testing.T) {
 		{"CA without tls", func(c *Config) { c.Pools[0].CA = ca.file }, "pool[0].tls", "tls is off"},
 		{"junk CA", func(c *Config) { c.Pools[0].TLS, c.Pools[0].CA = true, junk }, "pool[0].ca", junk},
 		{"no such CA", func(c *Config) { c.Pools[0].TLS, c.Pools[0].CA = true, "/no/ca.pem" }, "pool[0].ca", "/no/ca.pem"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := base()
-			tt.edit(&cfg)
-			err := cfg.Validate()
-			if _, cerr := Compile(cfg, noRef); !reflect.DeepEqual(err, cerr) {
-				t.Errorf("Validate says %v, Compile %v", err, cerr)
-			}
-			if tt.path == "" {
-				if err != nil {
-					t.Errorf("got %v", err)
-				}
-				return
-			}
-			var list problem.List
-			if !errors.As(err, &list) || len(list) != 1 {
-				t.Fatalf("got %v", err)
-			}
-			if p := list[0]; p.Path != tt.path || !strings.Contains(p.What, tt.what) || p.Cure == "" {
-				t.Errorf("got %+v", p)
-			}
-		})
-	}
+	})
 }
 
 func TestDefaultsAndChecks(t *testing.T) {

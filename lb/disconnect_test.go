@@ -67,7 +67,7 @@ func TestDisconnect(t *testing.T) {
 			}
 			eventually(t, "nothing is left", func() bool {
 				m := r.Explain("front", loopback).Members[0]
-				return m.InFlight == 0 && m.Penalty == 0 && r.listeners[0].conns.len() == 0
+				return m.InFlight == 0 && m.Failing == 0 && r.listeners[0].conns.len() == 0
 			})
 		})
 	}

@@ -1,12 +1,14 @@
 // Package lb decides which broker a request gets and carries it there: HTTP(S) listeners, tcp
 // listeners for everything else, pools of members, choice by response time, persistence by source
-// address.
+// address, cookie or session.
 //
 // # A request
 //
 //	accept -> PROXY protocol -> TLS -> is_alive probe? answered here (AL4, LB11)
 //	       -> strict check of the head (readHead), and of the body that is here (gather)
-//	       -> redirect or route -> persistence -> Pick -> member (attempt)
+//	       -> redirect or route -> persistence -> Pick -> a place at a member (attempt)
+//	                                               |  all full: wait in the pool's queue
+//	                                               |  none serves: the backup pool
 //	       -> strict check of the answer -> averages -> client (relay) -> access log
 //
 // Pick is pure: (states, in-flight, averages, persisted member, draw) -> member and reason.
@@ -20,6 +22,50 @@
 //	                                     | 1 s, 2 s ... 10 s passed
 //	                                     v
 //	                                  one request tries it; the others go on avoiding it
+//
+//	        max_in_flight                     one leaves
+//	places -------------> full, others wait ------------> the first who waits picks again
+//
+//	        away: down, draining, overloaded        up                       slow_start
+//	there ----------------------------------> away ----> back, share grows ------------> there
+//
+// What operators say of it (Word) lies over its health and hides nothing of it: it is kept in the
+// state directory and on the other nodes, and belongs to pool and address.
+//
+//	        drain, weight 0                        deadline
+//	up <------------------> draining -------------------------> maintenance <---- disable
+//	        enable, expiry    its clients stay (Bond)   nobody
+//
+// Rules of the upstream side: a client that is bound stays at a member that drains; one with a
+// session (Firm) also at one that is overloaded, and waits for a place there. The others leave the
+// overloaded and the full. A pool whose members cannot serve, or all refuse, is stood in for by its
+// backup pool, request by request: it is back with its first member. is_alive answers for the pool
+// that would serve. Connections that are open, of tcp listeners and upgraded ones, are not touched
+// by words.
+//
+// # Persistence: how a pool knows a client again (recognise)
+//
+//	kind            what is known             where                    bond
+//	source-address  address, masked           table (package stick)    firm
+//	cookie          a signed cookie of ours   at the client            firm
+//	session         hash of the token         table, after an answer   firm
+//	                below 400
+//	  without one,  address, masked           table, unless the source loose
+//	  or a new one                            is spread
+//
+// What may serve a client with a firm bond is more than what may serve a new one: a member that
+// drains, or is overloaded, keeps it (Pick). Every use extends a bond. A source that brings more
+// than spread_above times its fair share of a pool's latest requests without a session is an office,
+// not a client: each of its requests goes by the pool's method, which sessions bear since brokers hand
+// them over (stick.Sources).
+//
+// The cookie says which member it is by a hash that only holders of the secret can make, and when it
+// was written; a forged one, one of another pool, secret or member counts as none. Members never see
+// it. Where persistence_secret is left out, the node makes a secret and keeps it in its state
+// directory. Clients with cookies are in no table, so they are not counted.
+//
+// Other nodes of [lb.nodes] are told of all entries, and of what operators said (package nodes). They
+// know members by pool and address; the ids here are of one process.
 //
 // # Bodies, and who owns what
 //
@@ -61,9 +107,9 @@
 //
 // Pools, methods, states, persistence and Explain are those of HTTP; a connection counts as a
 // request in flight for as long as it is open, and the time to connect takes the place of the time
-// to the first byte. The look at a ClientHello (helloName) is pure, stops at the name, and takes
-// 16 KB and 5 s at most; the member gets every byte. Without a name, or without TLS, the client
-// gets the listener's own pool.
+// to the first byte. All connections are of one class (classTable). The look at a ClientHello
+// (helloName) is pure, stops at the name, and takes 16 KB and 5 s at most; the member gets every
+// byte. Without a name, or without TLS, the client gets the listener's own pool.
 //
 // Between two plain sockets bytes go through a pipe in the kernel (splice), which a direction has
 // only while it moves some; where TLS begins or ends here they are copied. Either way a direction
@@ -75,8 +121,12 @@
 //
 // # Invariants
 //
-//   - A member that healthcheck.Serving does not name never gets a request (HK4). Shunning only
-//     orders the serving members: where all of them are shunned, all are used.
+//   - A member that healthcheck.Serving does not name never gets a request (HK4), but of clients
+//     that may stay there. Shunning only orders the serving members: where all of them are shunned,
+//     all are used, and with panic_threshold where most are.
+//   - No member has more requests than max_in_flight. Who waits is served in the order of coming,
+//     before all who come later but for clients that find a place at the member that they had.
+//   - A word that was said is on disk, or its sayer was told why not.
 //   - A request is sent a second time only where the first attempt cannot have been processed:
 //     nothing was sent, or a kept-alive connection broke before any byte of the answer and the
 //     method is safe or the request carries an Idempotency-Key (LG4); of its body no more than
@@ -98,6 +148,8 @@
 //   - A connection that was introduced to a member as a client's (send_proxy) carries no request
 //     of another one.
 //   - No request waits for the disk: a line of the access log that finds no room is lost and counted.
+//   - A token is never kept: only a part of its hash. Nobody can fill the table with tokens that no
+//     broker accepts. The table holds a million clients of all pools in 50 MB, and no more.
 //   - State of a member (in-flight, averages, connections, persistence) belongs to pool and
 //     address and outlives a table.
 //
@@ -105,6 +157,10 @@
 //
 //   - No member serves, or none could be reached: 503. The answer broke or was malformed: 502.
 //     No byte within response_timeout: 504. The body says which, never an address.
+//   - No place within queue_timeout, or more waiting than queue: 503 with Retry-After; a tcp
+//     client is cut off. A client that goes frees its place in the queue.
+//   - Words that cannot be read at the start are set aside and said: the members serve as
+//     configured.
 //   - An answer that breaks after its head was sent on ends the client's connection, for HTTP/1.0
 //     without a length by a reset.
 //   - A client that is too slow gets 408: 30 seconds (ReadTimeout) for a head and for every wait inside a body,

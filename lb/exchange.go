@@ -43,7 +43,7 @@ func (o outcome) String() string {
 // short. After answered, relay passes it on and finish gives the connection back.
 func (ex *exchange) attempt(u *upstream, fresh bool) outcome {
 	ex.ownFault = false
-	sent := ex.start
+	sent := ex.ready
 	for {
 		c := ex.connection(u, fresh)
 		if c == nil {
@@ -54,7 +54,7 @@ func (ex *exchange) attempt(u *upstream, fresh bool) outcome {
 				}
 				return unreachable
 			}
-			sent = time.Now()
+			sent = ex.p.now()
 		}
 		ex.conn = c
 		ex.client.upstream.Store(c)
@@ -77,7 +77,7 @@ func (ex *exchange) attempt(u *upstream, fresh bool) outcome {
 // sends anything.
 func (ex *exchange) connection(u *upstream, fresh bool) *upConn {
 	if ex.pinned || ex.pool.dial.sendProxy != "" {
-		return ex.client.takeOwn(u, ex.pool.dial.fingerprint, fresh)
+		return ex.client.takeOwn(u, ex.pool.dial.fingerprint, fresh, ex.ready)
 	}
 	if fresh {
 		return nil
@@ -86,12 +86,12 @@ func (ex *exchange) connection(u *upstream, fresh bool) *upConn {
 }
 
 // roundTrip sends the request and waits for the head of the answer. unsent: no byte went out.
-func (ex *exchange) roundTrip(u *upstream, c *upConn, sent time.Time) (o outcome, unsent bool) {
+func (ex *exchange) roundTrip(u *upstream, c *upConn, sent int64) (o outcome, unsent bool) {
 	ex.out = ex.head.appendRequest(ex.out[:0], &ex.in)
 	ex.out = append(ex.out, ex.piece...)
 	ex.upClose, ex.answer, ex.whole = false, answerHead{}, false
 	client := ex.client
-	if !client.until(ex.p.at(sent) + int64(ex.pool.responseTimeout)) {
+	if !client.until(sent + int64(ex.pool.responseTimeout)) {
 		return ex.interrupted(u), false
 	}
 	client.enter(phaseAsking)
@@ -116,17 +116,20 @@ func (ex *exchange) roundTrip(u *upstream, c *upConn, sent time.Time) (o outcome
 		}
 		err = c.fill(headBuffer, headBuffer, 0)
 	}
-	first := time.Now()
-	ex.ttfb = first.Sub(sent)
+	if ex.head.waiting && ex.upload != nil {
+		ex.atEase(c)
+	}
+	first := ex.p.now()
+	ex.seen, ex.ttfb = first, time.Duration(first-sent)
 	if err := ex.readHead(c); err != nil {
 		return ex.headFault(err), false
 	}
 	client.enter(phaseActive)
-	if until := ex.p.at(first) + int64(stallTimeout); !client.until(until) && !(ex.calmed(c) && client.until(until)) {
+	if until := first + int64(stallTimeout); !client.until(until) && !(ex.calmed(c) && client.until(until)) {
 		return ex.interrupted(u), false
 	}
 	ex.status = ex.answer.status
-	u.Answered(ex.p.at(first), ex.ttfb, ex.q.Class, ex.status)
+	u.Answered(first, ex.ttfb, ex.q.Class, ex.status)
 	ex.pool.metrics[ex.member].ttfb.Observe(ex.ttfb.Seconds())
 	return ex.readShort(c), false
 }
@@ -222,7 +225,10 @@ func (ex *exchange) waitFault(u *upstream, c *upConn, err error) (goOn bool, o o
 			ex.stopUpload()
 			ex.lostClient(fault)
 			return false, abandoned
-		case fault == nil && isTimeout(err) && ex.offer100(c):
+		case fault == nil && isTimeout(err) && ex.mayContinue(c):
+			if _, err := ex.client.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+				return false, abandoned
+			}
 			return true, answered
 		}
 	}
@@ -270,8 +276,7 @@ func (ex *exchange) interrupted(u *upstream) outcome {
 		return abandoned
 	}
 	now := ex.p.now()
-	u.Punish(now)
-	u.Answered(now, ex.pool.responseTimeout, ex.q.Class, 0) // it is at least this slow
+	u.TimedOut(now, ex.pool.responseTimeout, ex.q.Class)
 	return timedOut
 }
 
@@ -304,15 +309,17 @@ func (ex *exchange) drop() {
 
 // release gives the connection back after a whole answer.
 func (ex *exchange) release(u *upstream) {
-	if ex.upClose || !ex.client.until(ex.p.now()+int64(stallTimeout)) {
+	// The watcher looks here after its word (speak), and until fails after that: it wakes no
+	// connection that somebody else has by then.
+	ex.client.upstream.Store(nil)
+	if ex.upClose || !ex.client.until(ex.seen+int64(stallTimeout)) {
 		ex.drop()
 		return
 	}
-	ex.client.upstream.Store(nil)
 	if ex.pins() {
-		ex.client.keepOwn(u, ex.conn, time.Now())
+		ex.client.keepOwn(u, ex.conn, ex.seen)
 	} else {
-		u.give(ex.conn, time.Now())
+		u.give(ex.conn, ex.seen)
 	}
 	ex.conn = nil
 }

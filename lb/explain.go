@@ -2,6 +2,7 @@ package lb
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"switchpoint/healthcheck"
@@ -16,13 +17,19 @@ type Explanation struct {
 	// Redirect is where the request is sent instead of a pool.
 	Redirect string `json:"redirect,omitempty"`
 	Pool     string `json:"pool"`
-	Method   string `json:"method"`
-	Client   string `json:"client"`
+	// Instead is the pool in the place of which Pool serves, as its backup_pool; else empty.
+	Instead string `json:"instead,omitempty"`
+	Method  string `json:"method"`
+	// Class is the class of requests whose averages decide, by the path: as if its method were used.
+	Class  string `json:"class"`
+	Client string `json:"client"`
 	// Member is the chosen member's name, empty when there is none.
 	Member string `json:"member"`
 	// Reason is the rule that chose it, Serving who was allowed to be chosen.
 	Reason  string `json:"reason"`
 	Serving string `json:"serving"`
+	// Persistence is how the pool knows clients again, and what that says of this one.
+	Persistence string `json:"persistence"`
 	// PersistedFor is what is left of the client's persistence, 0 without.
 	PersistedFor time.Duration          `json:"persisted_for"`
 	Members      []CandidateExplanation `json:"members"`
@@ -30,18 +37,25 @@ type Explanation struct {
 
 // CandidateExplanation is one member as the decision saw it.
 type CandidateExplanation struct {
-	Name      string        `json:"name"`
-	Address   string        `json:"address"`
-	State     string        `json:"state"`
-	Why       string        `json:"why"` // of the state
-	Weight    int           `json:"weight"`
-	InFlight  int64         `json:"in_flight"`
-	TTFB      time.Duration `json:"ttfb"`
-	Penalty   time.Duration `json:"penalty"`
-	Shunned   bool          `json:"shunned"`
-	Persisted bool          `json:"persisted"`
-	// Cost is TTFB x (1 + in-flight) / weight with all corrections, in seconds. It decides under
-	// least-response-time; lowest wins.
+	Name     string        `json:"name"`
+	Address  string        `json:"address"`
+	State    string        `json:"state"`
+	Why      string        `json:"why"` // of the state
+	Weight   int           `json:"weight"`
+	InFlight int64         `json:"in_flight"`
+	TTFB     time.Duration `json:"ttfb"`
+	// Failing is the part of its latest requests that failed, 0 to 1; it fades with time.
+	Failing   float64 `json:"failing"`
+	Shunned   bool    `json:"shunned"`
+	Persisted bool    `json:"persisted"`
+	Full      bool    `json:"full"` // it has as many requests as it may have
+	Priority  int     `json:"priority"`
+	// Back is how long the member can serve again, while its share still grows (slow_start).
+	Back time.Duration `json:"back"`
+	// Measured is the health that the word of an operator stands before; empty: State is it.
+	Measured string `json:"measured,omitempty"`
+	// Cost is TTFB x (1 + in-flight / weight) with all corrections, in seconds. It decides under
+	// least-response-time: the lowest wins, and those within a tenth of it take turns.
 	Cost float64 `json:"cost"`
 }
 
@@ -51,7 +65,8 @@ func (p *Proxy) Explain(listener string, client netip.Addr) Explanation {
 	return p.ExplainRequest(listener, client, "", "")
 }
 
-// ExplainRequest does so for a request with a Host and a path, either of which may be empty.
+// ExplainRequest does so for a request with a Host and a path, either of which may be empty. For a
+// tcp listener host is the name that the client asks for in TLS.
 func (p *Proxy) ExplainRequest(listener string, client netip.Addr, host, path string) Explanation {
 	e := Explanation{Listener: listener, Client: client.String(), Reason: "there is no such listener"}
 	live := p.live.Load()
@@ -64,14 +79,34 @@ func (p *Proxy) ExplainRequest(listener string, client netip.Addr, host, path st
 			continue
 		}
 		if lp := l.explainRoute(&e, host, path); lp != nil {
-			p.explain(&e, lp, client.Unmap().WithZone(""))
+			p.explain(&e, lp, client.Unmap().WithZone(""), path)
 		}
 	}
 	return e
 }
 
+// explainName tells where a tcp listener sends a client that asks for a name (SNI), as
+// tcpSession.route does; empty: it asks for none, or does not speak TLS.
+func (l *liveListener) explainName(e *Explanation, name, path string) *livePool {
+	if path != "" || strings.ContainsAny(name, ":/") {
+		e.Reason = "a tcp listener knows names only: write the one that the client asks for in TLS, without port and path"
+		return nil
+	}
+	var r *pathRoute
+	if name != "" {
+		r = l.routes.find([]byte(name), nil)
+	}
+	if e.Route = "default"; r != nil {
+		e.Route = strings.TrimSuffix(r.name, "/") + ", by the name in TLS"
+	}
+	return l.target(r).livePool
+}
+
 // explainRoute tells the route and gives its pool; nil where it leads to none.
 func (l *liveListener) explainRoute(e *Explanation, host, path string) *livePool {
+	if l.tcp {
+		return l.explainName(e, host, path)
+	}
 	if len(host) > 0 && !validAuthority([]byte(host)) || len(path) > 0 && path[0] != '/' {
 		e.Reason = "host or path are malformed: such a request is refused"
 		return nil
@@ -97,20 +132,22 @@ func (l *liveListener) explainRoute(e *Explanation, host, path string) *livePool
 	return nil
 }
 
-func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {
+func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr, path string) {
 	now := p.now()
-	var q choice.Question
+	q := choice.Question{Class: lp.classes.find(nil, pathOf([]byte(path)))}
 	lp.fill(&q, p.snapshot(), now)
 	q.Draw = lp.draws.Load() + 1
-	q.Persisted = -1
-	if lp.persist {
-		if id, left, ok := lp.stick.peek(client, time.Duration(now)); ok {
-			q.Persisted = lp.indexOf(id)
-			e.PersistedFor = left
-		}
-	}
+	lp.fillMethod(&q, client)
+	lp.explainPersistence(e, &q, client, time.Duration(now))
 	chosen, reason := choice.Pick(&q)
-	e.Pool, e.Method = lp.name, lp.method
+	if chosen < 0 && !reason.How.Full() && lp.backup != nil {
+		if e.Instead == "" {
+			e.Instead = lp.name
+		}
+		p.explain(e, lp.backup, client, path)
+		return
+	}
+	e.Pool, e.Method, e.Class = lp.name, lp.method, lp.classes.name(q.Class)
 	e.Reason, e.Serving = reason.How.String(), reason.Serving
 	serving, _ := healthcheck.Serving(nil, q.States)
 	field := choice.FieldOf(&q, serving)
@@ -119,9 +156,10 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr) {
 		e.Members = append(e.Members, CandidateExplanation{
 			Name: m.name, Address: m.address,
 			State: q.States[i].State.String(), Why: q.States[i].Reason,
-			Weight: lp.weights[i], InFlight: load.InFlight, TTFB: load.TTFB, Penalty: load.Penalty,
-			Shunned: load.Shunned, Persisted: i == q.Persisted,
-			Cost: choice.Cost(load, lp.weights[i], field) / float64(time.Second),
+			Weight: q.Weights[i], InFlight: load.InFlight, TTFB: load.TTFB, Failing: load.Failing,
+			Shunned: load.Shunned, Persisted: i == q.Persisted, Full: load.Full, Priority: lp.priority(i),
+			Back: lp.growing(load.Since), Measured: lp.measured(i, p.snapshot()),
+			Cost: field.Cost(&q, i) / float64(time.Second),
 		})
 	}
 	if chosen >= 0 {

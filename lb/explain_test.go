@@ -38,7 +38,7 @@ func TestExplain(t *testing.T) {
 		u.Answered(now, 10*ms, 0, 200)
 	}
 	for range 4 {
-		pool.ups[0].Begin(now, 0)
+		pool.ups[0].Begin(now, 0, 0)
 	}
 	e = r.Explain("front", netip.MustParseAddr("192.0.2.1"))
 	if e.Member != "b" || e.PersistedFor != 0 || e.Members[0].InFlight != 4 || e.Members[0].Cost <= e.Members[1].Cost {
@@ -48,9 +48,9 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	for range 4 {
-		pool.ups[0].End(now)
+		pool.ups[0].End(now, 0)
 	}
-	if n := pool.stick.len(); n != 1 {
+	if n := bound(r); n != 1 {
 		t.Errorf("explaining left %d persistence entries", n)
 	}
 }

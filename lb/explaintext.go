@@ -18,10 +18,14 @@ func (e Explanation) Lines() []string {
 		return out
 	}
 	add("pool:        %s (%s)", e.Pool, e.Method)
-	add("client:      %s", e.Client)
-	if e.PersistedFor > 0 {
-		add("persistence: %s left", e.PersistedFor.Truncate(1e9))
+	if e.Instead != "" {
+		add("instead of:  %s, of which no member can take requests now", e.Instead)
 	}
+	if e.Class != classTable(nil).name(0) {
+		add("class:       %s, by the path", e.Class)
+	}
+	add("client:      %s", e.Client)
+	add("persistence: %s", e.Persistence)
 	add("may serve:   %s", e.Serving)
 	for _, c := range e.Members {
 		mark := "-"
@@ -32,13 +36,25 @@ func (e Explanation) Lines() []string {
 		if c.Persisted {
 			extra += ", persisted"
 		}
+		if c.Full {
+			extra += ", full"
+		}
+		if c.Priority > 0 {
+			extra += fmt.Sprintf(", priority %d", c.Priority)
+		}
+		if c.Back > 0 {
+			extra += fmt.Sprintf(", back for %s: its share still grows", c.Back.Truncate(1e9))
+		}
+		if c.Measured != "" {
+			extra += ", measured: " + c.Measured
+		}
 		if c.Shunned {
 			extra += ", avoided after a failure"
 		}
-		if c.Penalty > 0 {
-			extra += fmt.Sprintf(", penalty %s", c.Penalty)
+		if c.Failing > 0 {
+			extra += fmt.Sprintf(", %.1f %% of its requests failed lately", c.Failing*100)
 		}
-		add("  %s %s %s: %s (%s); TTFB %.1f ms x (1 + %d in flight) / weight %d = cost %.2f ms%s",
+		add("  %s %s %s: %s (%s); TTFB %.1f ms, %d in flight, weight %d: cost %.2f ms%s",
 			mark, c.Name, c.Address, c.State, c.Why, c.TTFB.Seconds()*1000, c.InFlight, c.Weight, c.Cost*1000, extra)
 	}
 	if e.Member == "" {

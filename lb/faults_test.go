@@ -160,7 +160,7 @@ func TestClientFaults(t *testing.T) {
 	if served.Load() == 0 {
 		t.Error("no healthy request was made")
 	}
-	if p := r.Explain("front", loopback).Members[0].Penalty; p != 0 {
+	if p := r.Explain("front", loopback).Members[0].Failing; p != 0 {
 		t.Errorf("the member is blamed: %v", p)
 	}
 	eventually(t, "in flight 0", func() bool { return r.live.Load().pools[0].ups[0].InFlight() == 0 })

@@ -74,6 +74,10 @@ func isForwarding(name []byte) bool {
 		is(name, "forwarded") || isLike(name, "x-real-ip")
 }
 
+// lengthAmong says whether the length of a name is one of a set: most fields are none of those that
+// concern us, and this is enough to tell.
+func lengthAmong(name []byte, lengths uint32) bool { return lengths>>len(name)&1 != 0 }
+
 // named says whether name is among the Connection options.
 func named(options [][]byte, name []byte) bool {
 	for _, o := range options {

@@ -144,7 +144,7 @@ func TestForwardedDecidesPersistence(t *testing.T) {
 			t.Errorf("%s: %s is not bound", tt.field, tt.want)
 		}
 	}
-	if n := r.live.Load().pools[0].stick.len(); n != 5 {
+	if n := bound(r); n != 5 {
 		t.Errorf("%d clients are bound", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"switchpoint/healthcheck"
 	"switchpoint/healthcheck/isalive"
 	"switchpoint/lb/choice"
 )
@@ -19,7 +20,9 @@ type exchange struct {
 	pool     *target
 	client   *clientConn
 
-	start    time.Time
+	start    int64 // like all times here in nanoseconds since the proxy's start
+	ready    int64 // when the last attempt could begin: after any wait for a place
+	seen     int64 // when the clock was looked at last; nothing was waited for since
 	in       headIn
 	head     head
 	harmless bool    // may be repeated after it was sent
@@ -31,8 +34,10 @@ type exchange struct {
 	out      []byte // what is written next
 
 	q       choice.Question
+	visitor visitor
 	member  int // index in pool, -1 before the choice
 	reason  choice.Reason
+	instead []byte // the name of the pool that has nobody, where its backup pool serves, as JSON
 	retries int
 
 	up       *upstream // the member that this request is counted in at, nil when at none
@@ -92,23 +97,20 @@ func isAlive(target []byte) bool {
 // forward chooses members until one answers or none is left. It goes on to another one only
 // when nothing was sent; what try does not repeat by itself may have been processed (LG4).
 func (ex *exchange) forward() {
-	now := ex.p.at(ex.start)
+	now := ex.start
 	addr := ex.clientAddr()
-	ex.pool.ask(&ex.q, addr, ex.p.snapshot(), now)
-	bound := ex.q.Persisted
+	ex.visitor = visitor{addr: addr, fields: ex.head.fields}
+	ex.ready = ex.start
+	ex.ask(addr)
 	for {
-		ex.member, ex.reason = ex.choose()
-		if ex.member < 0 {
-			ex.noMember()
+		if ex.choose(false); ex.member < 0 && !ex.seek(addr) {
 			return
 		}
-		if ex.pool.persist && ex.member != bound {
-			bound = ex.member
-			ex.pool.stick.put(addr, ex.pool.ups[ex.member].id, time.Duration(now), ex.pool.persistFor)
-		}
+		ex.pool.bind(&ex.visitor, ex.member, time.Duration(now))
 		switch o := ex.try(); o {
 		case answered:
 			ex.status = ex.answer.status
+			ex.pool.accepted(&ex.visitor, ex.member, ex.status, time.Duration(now))
 			ex.relay()
 			return
 		case unreachable:
@@ -121,17 +123,37 @@ func (ex *exchange) forward() {
 			return
 		}
 		ex.q.Loads[ex.member].Tried = true
+		ex.ready = ex.p.now()
 	}
 }
 
-// choose picks a member. A client with a connection of its own goes on over it.
-func (ex *exchange) choose() (int, choice.Reason) {
-	if member := ex.pinnedMember(); member >= 0 && !ex.q.Loads[member].Tried {
-		ex.pinned = true
-		return member, choice.Reason{How: choice.Pinned, Candidates: 1}
+// ask reads all that a choice in ex.pool goes by.
+func (ex *exchange) ask(addr netip.Addr) {
+	ex.q.Class = ex.pool.classes.find(ex.head.method, pathOf(ex.head.target))
+	ex.pool.ask(&ex.q, addr, ex.p.snapshot(), ex.ready)
+	if ex.pool.cookies != nil {
+		ex.visitor.clock = time.Now().Unix()
 	}
-	ex.pinned = false
-	return choice.Pick(&ex.q)
+	ex.visitor.fields = ex.head.fields
+	ex.pool.recognise(&ex.visitor, &ex.q, time.Duration(ex.ready))
+}
+
+// choose picks a member and takes a place there; ex.member is -1 where there is none. A client
+// with a connection of its own goes on over it.
+func (ex *exchange) choose(waiting bool) {
+	ex.member = ex.pinnedMember()
+	if ex.pinned = ex.member >= 0 && !ex.q.Loads[ex.member].Tried && ex.q.States[ex.member].State != healthcheck.Maintenance; ex.pinned {
+		ex.q.Persisted, ex.reason = ex.member, choice.Reason{How: choice.Pinned, Candidates: 1}
+		if !ex.pool.ups[ex.member].enter(ex.ready, ex.q.Class, ex.pool.dial.timeout) {
+			ex.member, ex.reason.How = -1, choice.BoundFull
+			return
+		}
+	} else {
+		ex.member, ex.reason = ex.pool.take(&ex.q, ex.ready, waiting)
+	}
+	if ex.member >= 0 {
+		ex.up = ex.pool.ups[ex.member]
+	}
 }
 
 // mayRetry takes a retry out of the pool's budget.
@@ -149,18 +171,17 @@ func (ex *exchange) mayRetry() bool {
 // the member, so the same one is asked again, once, on a fresh connection, where a second
 // execution does no harm. A fresh one that breaks is the end: the member may have died of it.
 func (ex *exchange) try() outcome {
-	u := ex.pool.ups[ex.member]
-	u.Begin(ex.p.at(ex.start), ex.pool.dial.timeout)
-	ex.up = u
-	ex.in.fallbackHost = u.address
+	u := ex.up
+	ex.in.fallbackHost, ex.in.cookies = u.address, ex.listener.cookies
 	o := ex.attempt(u, false)
 	if o == stale && ex.harmless && ex.replayable() && ex.mayRetry() {
 		o = ex.attempt(u, true)
 	}
 	ex.report(o)
 	if o != answered {
+		ex.seen = ex.p.now()
 		if o == malformed {
-			u.Punish(ex.p.now())
+			u.Punish(ex.seen)
 		}
 		ex.leave()
 		if o != abandoned {
@@ -171,10 +192,13 @@ func (ex *exchange) try() outcome {
 }
 
 // noMember answers when nobody is left to ask.
-func (ex *exchange) noMember() {
+func (ex *exchange) noMember(end waited) {
 	text := "no server of this pool could be reached"
-	if ex.reason.How == choice.NoneServing {
+	switch {
+	case ex.reason.How == choice.NoneServing:
 		text = "no server of this pool can take requests now"
+	case ex.reason.How.Full():
+		text = end.giveUp()
 	}
 	ex.refuseWith(503, text, "Retry-After: 5\r\n")
 }
@@ -198,7 +222,10 @@ func (ex *exchange) failed(o outcome) {
 // finish ends the exchange: figures, log, and the exchange itself back to the pool.
 func (ex *exchange) finish() {
 	ex.stopUpload()
-	ex.leaveMember()
+	if ex.up != nil {
+		ex.seen = ex.p.now()
+		ex.leaveMember()
+	}
 	ex.pool.count(ex.member, ex.status)
 	ex.debugLog()
 	ex.accessLog()
@@ -217,7 +244,7 @@ func (ex *exchange) leaveMember() {
 		ex.drop()
 	}
 	if ex.brokeOff {
-		ex.up.Punish(ex.p.now())
+		ex.up.Punish(ex.seen)
 		ex.pool.metrics[ex.member].failure(malformed)
 	}
 	ex.leave()
@@ -250,7 +277,7 @@ func (ex *exchange) reclaim() {
 // leave counts the request out of its member.
 func (ex *exchange) leave() {
 	if ex.up != nil {
-		ex.up.End(ex.p.now())
+		ex.pool.left(ex.up, ex.seen, ex.q.Class)
 		ex.up = nil
 	}
 }
@@ -267,7 +294,7 @@ func (ex *exchange) debugLog() {
 		slog.String("listener", ex.listener.name), slog.String("client", ex.client.peer.String()),
 		slog.String("path", string(ex.logPath)),
 		slog.String("member", name), slog.Int("status", ex.status),
-		slog.Duration("ttfb", ex.ttfb), slog.Duration("took", time.Since(ex.start)),
+		slog.Duration("ttfb", ex.ttfb), slog.Duration("took", time.Duration(ex.p.now()-ex.start)),
 		slog.Int("retries", ex.retries), slog.String("picked", ex.reason.How.String()))
 }
 

@@ -14,8 +14,9 @@ type headIn struct {
 	id             []byte // of the request
 	idName         string // of the field that carries it; empty: none
 	idLower        string
-	secure         bool   // the client speaks TLS
-	fallbackHost   string // for HTTP/1.0 without Host
+	cookies        []string // the balancer's own, which are not passed on
+	secure         bool     // the client speaks TLS
+	fallbackHost   string   // for HTTP/1.0 without Host
 }
 
 // appendRequest writes the request as the member gets it, without its body.
@@ -33,7 +34,7 @@ func (h *head) appendRequest(dst []byte, in *headIn) []byte {
 		dst = append(append(append(dst, "Host: "...), in.fallbackHost...), "\r\n"...)
 	}
 	hasProto, hasHost := false, false
-	eachChecked(h.fields, func(f field, line []byte) {
+	eachChecked(h.fields, func(f field) {
 		switch {
 		case h.dropped(f.name, in):
 			return
@@ -41,8 +42,11 @@ func (h *head) appendRequest(dst []byte, in *headIn) []byte {
 			hasProto = true
 		case is(f.name, "x-forwarded-host"):
 			hasHost = true
+		case len(in.cookies) > 0 && is(f.name, "cookie"):
+			dst = appendCookies(dst, f, in.cookies)
+			return
 		}
-		dst = appendLine(dst, f, line)
+		dst = appendLine(dst, f)
 	})
 	dst = h.appendForwarded(dst, in, hasProto, hasHost)
 	if in.forwardedField {
@@ -102,9 +106,8 @@ func (h *head) persists() bool {
 	return !h.closeClient && (h.http11 || named(h.options[:h.nOptions], []byte("keep-alive")))
 }
 
-// eachChecked walks header lines that the strict check has passed. line is the whole line with
-// its CRLF.
-func eachChecked(raw []byte, f func(one field, line []byte)) {
+// eachChecked walks header lines that the strict check has passed.
+func eachChecked(raw []byte, f func(field)) {
 	for {
 		end := bytes.IndexByte(raw, '\n')
 		if end < 2 {
@@ -113,15 +116,20 @@ func eachChecked(raw []byte, f func(one field, line []byte)) {
 		line := raw[:end+1]
 		raw = raw[end+1:]
 		if colon := bytes.IndexByte(line, ':'); colon > 0 {
-			f(field{line[:colon], trimOWS(line[colon+1 : end-1])}, line)
+			f(field{line[:colon], trimOWS(line[colon+1 : end-1]), line})
 		}
 	}
 }
 
+// usual says whether the line has one blank before the value and nothing behind it.
+func (f *field) usual() bool {
+	return len(f.name)+len(f.value)+4 == len(f.line) && f.line[len(f.name)+1] == ' '
+}
+
 // appendLine writes a field, by copying its line where that has the usual form.
-func appendLine(dst []byte, f field, line []byte) []byte {
-	if len(f.name)+len(f.value)+4 == len(line) && line[len(f.name)+1] == ' ' {
-		return append(dst, line...)
+func appendLine(dst []byte, f field) []byte {
+	if f.usual() {
+		return append(dst, f.line...)
 	}
 	return appendField(dst, f.name, f.value)
 }

@@ -52,6 +52,9 @@ func (c *clientConn) speak(due, word int64) {
 	if up := c.upstream.Load(); up != nil {
 		up.wake()
 	}
+	if w := c.waits.Load(); w != nil {
+		w.kick()
+	}
 }
 
 // revive takes the watcher's word back and lets the client's connection be used again.

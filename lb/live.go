@@ -23,6 +23,7 @@ type liveListener struct {
 	// its routes.
 	targets  []target
 	byPool   map[int]int // index in Table.pools -> in targets
+	cookies  []string    // that its pools know clients by
 	log      *accessLog  // nil: none
 	jsonName []byte
 }
@@ -34,6 +35,8 @@ type target struct {
 	codes [][codeClasses]prometheus.Counter
 	// tcp counts connections in place of codes, where the listener is in tcp mode.
 	tcp []tcpSeries
+	// backup serves while no member of the pool can; nil: none does.
+	backup *target
 }
 
 type livePool struct {
@@ -41,18 +44,29 @@ type livePool struct {
 	*poolState
 	ups     []*upstream
 	metrics []memberMetrics
+	backup  *livePool     // nil: none
+	cookies *cookieWriter // nil: the pool has no cookies
+	// over is what operators say of the members now; nil: nothing.
+	over atomic.Pointer[overlay]
 	// Names as they stand in the access log.
 	jsonName    []byte
 	jsonMembers [][]byte
+	// nodes are, for each member, all upstreams on its node, for the method "fastest-node".
+	nodes [][]*upstream
 }
 
 // poolState is what a pool keeps over reloads.
 type poolState struct {
-	stick          *stickTable
+	persistState
 	draws          atomic.Uint64 // one for every request that needs a member
 	retries        prometheus.Counter
 	refusedRetries prometheus.Counter
 	budget         retryBudget
+	queue          queue
+	waits          atomic.Int64 // those who wait for a place, here or at one member
+	waitEnds       queueMetrics
+	lastMethod     string         // of the table before
+	startup        choice.Startup // of the method "netscaler-least-response-time"
 	tunnels        atomic.Int64
 	tunnelUp       atomic.Int64 // bytes from clients
 	tunnelDown     atomic.Int64
@@ -68,21 +82,32 @@ func (lp *livePool) indexOf(id uint32) int {
 	return -1
 }
 
-// fillStates reads the members' health from one snapshot.
+// fillStates reads the members' health from one snapshot, with what operators say over it.
 func (lp *livePool) fillStates(q *choice.Question, snap *healthcheck.Snapshot) {
 	q.States = q.States[:0]
+	over := lp.over.Load()
 	for i := range lp.members {
-		q.States = append(q.States, snap.Member(lp.members[i].check))
+		s := snap.Member(lp.members[i].check)
+		if over != nil {
+			s = over.members[i].over(s)
+		}
+		q.States = append(q.States, s)
+	}
+	if q.Weights = lp.weights; over != nil {
+		q.Weights = over.weights
 	}
 }
 
 // fill reads all that Pick wants to know at now.
 func (lp *livePool) fill(q *choice.Question, snap *healthcheck.Snapshot, now int64) {
 	lp.fillStates(q, snap)
-	q.Method, q.Weights = lp.method, lp.weights
+	q.Method = lp.method
+	q.Priorities, q.MinActive, q.SlowStart, q.PanicPercent = lp.priorities, lp.minActive, lp.slowStart, lp.panicPercent
 	q.Loads = q.Loads[:0]
-	for _, u := range lp.ups {
-		q.Loads = append(q.Loads, u.Load(now, q.Class))
+	for i, u := range lp.ups {
+		l := u.Load(now, q.Class)
+		l.Since, l.Full = u.since(now, q.States[i].State), u.full()
+		q.Loads = append(q.Loads, l)
 	}
 	if cap(q.Scratch) < len(lp.ups) {
 		q.Scratch = make([]int, 0, len(lp.ups))
@@ -91,10 +116,13 @@ func (lp *livePool) fill(q *choice.Question, snap *healthcheck.Snapshot, now int
 
 // count records an answer of member (-1: the balancer's own). Status 0 is a closed connection.
 func (t *target) count(member, status int) {
+	class := codeClass(status)
 	if member < 0 {
 		member = len(t.codes) - 1
+	} else {
+		t.ups[member].answers[class].Add(1)
 	}
-	t.codes[member][codeClass(status)].Inc()
+	t.codes[member][class].Inc()
 }
 
 // own is the listener's pool for what no route takes.

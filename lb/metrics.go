@@ -2,6 +2,7 @@ package lb
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -31,7 +32,11 @@ type metrics struct {
 	retries  *prometheus.CounterVec
 	// refusedRetries counts what the retry budget did not allow.
 	refusedRetries *prometheus.CounterVec
-	ttfb           *prometheus.HistogramVec
+	// spread counts requests whose source is so many clients that none of its members is kept.
+	spread *prometheus.CounterVec
+	ttfb   *prometheus.HistogramVec
+	// waits counts requests that had to wait for a place at a member.
+	waits *prometheus.CounterVec
 
 	certErrors  *prometheus.CounterVec
 	proxyErrors *prometheus.CounterVec
@@ -58,6 +63,14 @@ func newMetrics() *metrics {
 		refusedRetries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchpoint_lb_retries_refused_total",
 			Help: "Retries that were not made because the pool's retry budget was used up.",
+		}, []string{"pool"}),
+		waits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_queue_ends_total",
+			Help: "Requests that found all members full, by how their wait ended: served, full (no room in the queue), timeout (queue_timeout), gone (the client left).",
+		}, []string{"pool", "end"}),
+		spread: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_lb_spread_requests_total",
+			Help: "Requests without a session whose source address brings far more than its fair share of them (spread_above), so that each went by the pool's method.",
 		}, []string{"pool"}),
 		ttfb: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "switchpoint_lb_ttfb_seconds",
@@ -123,8 +136,12 @@ var (
 		"Open connections that were upgraded (WebSocket).", []string{"pool"}, nil)
 	descTunnelBytes = prometheus.NewDesc("switchpoint_lb_upgraded_bytes_total",
 		"Bytes carried over upgraded connections, by direction: up (from clients), down.", []string{"pool", "direction"}, nil)
+	descQueued = prometheus.NewDesc("switchpoint_lb_queued_requests",
+		"Requests that wait for a place at a member.", []string{"pool"}, nil)
 	descStick = prometheus.NewDesc("switchpoint_lb_persistence_entries",
-		"Source addresses bound to a member.", []string{"pool"}, nil)
+		"Clients (source addresses, session tokens) bound to a member.", []string{"pool", "member"}, nil)
+	descStickEvicted = prometheus.NewDesc("switchpoint_lb_persistence_evictions_total",
+		"Clients forgotten before their time because the table was full.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -133,6 +150,9 @@ func (p *Proxy) Describe(ch chan<- *prometheus.Desc) {
 	p.metrics.failures.Describe(ch)
 	p.metrics.retries.Describe(ch)
 	p.metrics.refusedRetries.Describe(ch)
+	p.metrics.spread.Describe(ch)
+	p.metrics.waits.Describe(ch)
+	ch <- descQueued
 	ch <- descTunnels
 	ch <- descTunnelBytes
 	p.metrics.ttfb.Describe(ch)
@@ -144,6 +164,7 @@ func (p *Proxy) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descInFlight
 	ch <- descConns
 	ch <- descStick
+	ch <- descStickEvicted
 }
 
 // Collect implements prometheus.Collector.
@@ -152,6 +173,8 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	p.metrics.failures.Collect(ch)
 	p.metrics.retries.Collect(ch)
 	p.metrics.refusedRetries.Collect(ch)
+	p.metrics.spread.Collect(ch)
+	p.metrics.waits.Collect(ch)
 	p.metrics.ttfb.Collect(ch)
 	p.metrics.certErrors.Collect(ch)
 	p.metrics.proxyErrors.Collect(ch)
@@ -170,13 +193,16 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	if live == nil {
 		return
 	}
+	bound := p.sticks.Counts(time.Duration(p.now()))
+	ch <- prometheus.MustNewConstMetric(descStickEvicted, prometheus.CounterValue, float64(p.sticks.Evicted()))
 	for _, lp := range live.pools {
-		gauge(descStick, float64(lp.stick.len()), lp.name)
+		gauge(descQueued, float64(lp.waits.Load()), lp.name)
 		gauge(descTunnels, float64(lp.tunnels.Load()), lp.name)
 		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelUp.Load()), lp.name, "up")
 		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelDown.Load()), lp.name, "down")
 		for i, u := range lp.ups {
 			gauge(descInFlight, float64(u.InFlight()), lp.name, lp.members[i].name)
+			gauge(descStick, float64(bound[u.id]), lp.name, lp.members[i].name)
 		}
 	}
 }

@@ -1,133 +1,147 @@
 package lb
 
 import (
-	"hash/maphash"
+	"crypto/sha256"
 	"net/netip"
-	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/lb/choice"
+	"switchpoint/lb/stick"
 )
+
+// maxStick bounds the persistence entries of all pools together: 50 MB.
+const maxStick = 1 << 20
+
+// persistence is how a pool knows a client again (LB3).
+type persistence struct {
+	kind        string
+	keep        time.Duration // from the last use
+	mask4       int           // bits of an address that tell clients apart
+	mask6       int
+	cookie      string
+	secret      []byte // signs cookies; nil: the process's own
+	spreadAbove int    // 0: no source is spread
+}
+
+// persistState is what a pool keeps of that over reloads.
+type persistState struct {
+	sticks  *stick.Table // of all pools
+	mix     stick.Key    // makes the pool's keys its own
+	sources *stick.Sources
+	spread  prometheus.Counter
+}
+
+func newPersistState(pool string, sticks *stick.Table, spread prometheus.Counter) persistState {
+	sum := sha256.Sum256([]byte("switchpoint lb pool " + pool))
+	return persistState{sticks: sticks, mix: stick.Key(sum[:16]), sources: stick.NewSources(), spread: spread}
+}
+
+// visitor is who a request, or a connection, is from, and what its pool makes of that.
+type visitor struct {
+	addr   netip.Addr
+	fields []byte // checked header lines; nil in tcp mode
+	clock  int64  // seconds of the wall clock, which cookies carry
+
+	known  knownBy
+	member int       // that it is bound to, -1: to none
+	source stick.Key // where known is bySource
+	token  stick.Key // where there is one
+	bearer bool      // there is
+	stale  bool      // its cookie is to be written anew
+	spread bool      // its source is far more than one client
+}
+
+// knownBy is what a visitor is known by in its pool.
+type knownBy uint8
 
 const (
-	stickShards = 64
-	// maxStick bounds the persistence entries of one pool.
-	maxStick = 1 << 20
-	// stickTick is the resolution of expiry times, so that one fits 32 bits for 13 years.
-	stickTick = 100 * time.Millisecond
-	// stickProbe is how many entries are looked at to find one to evict.
-	stickProbe = 8
+	byNothing knownBy = iota
+	bySource
+	byToken
+	byCookie
 )
 
-// stickTable remembers which member a source address had (LB3). Every use extends an entry. It
-// is bounded: a full shard gives up an expired entry if it finds one, else the one of a few
-// that expires first. Entries hold no pointers, so the collector does not walk them.
-type stickTable struct {
-	seed     maphash.Seed
-	perShard int
-	shards   [stickShards]stickShard
-}
-
-type stickShard struct {
-	mu sync.Mutex
-	m  map[[16]byte]stickEntry
-	_  [40]byte // shards on their own cache lines
-}
-
-type stickEntry struct {
-	member  uint32 // upstream.id
-	expires uint32 // in ticks since the proxy's start
-}
-
-func newStickTable(limit int) *stickTable {
-	return &stickTable{seed: maphash.MakeSeed(), perShard: max(1, limit/stickShards)}
-}
-
-func (t *stickTable) shard(key [16]byte) *stickShard {
-	return &t.shards[maphash.Bytes(t.seed, key[:])%stickShards]
-}
-
-func ticks(d time.Duration) uint32 { return uint32(d / stickTick) } // #nosec G115 -- 13 years
-
-// get gives the member id of a client, extending its entry by keep. now is the time since the
-// proxy's start.
-func (t *stickTable) get(client netip.Addr, now, keep time.Duration) (uint32, bool) {
-	key := client.As16()
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, ok := s.m[key]
-	if !ok || e.expires <= ticks(now) {
-		return 0, false
-	}
-	if until := ticks(now + keep); until != e.expires {
-		s.m[key] = stickEntry{e.member, until}
-	}
-	return e.member, true
-}
-
-// peek is get without extending.
-func (t *stickTable) peek(client netip.Addr, now time.Duration) (uint32, time.Duration, bool) {
-	key := client.As16()
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, ok := s.m[key]
-	if !ok || e.expires <= ticks(now) {
-		return 0, 0, false
-	}
-	return e.member, time.Duration(e.expires-ticks(now)) * stickTick, true
-}
-
-// put binds a client to a member.
-func (t *stickTable) put(client netip.Addr, member uint32, now, keep time.Duration) {
-	key := client.As16()
-	s := t.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = make(map[[16]byte]stickEntry)
-	}
-	if _, known := s.m[key]; !known && len(s.m) >= t.perShard {
-		s.evict(ticks(now))
-	}
-	s.m[key] = stickEntry{member, ticks(now + keep)}
-}
-
-// evict makes room for one entry.
-func (s *stickShard) evict(now uint32) {
-	var oldest [16]byte
-	found, least, looked := false, uint32(0), 0
-	for key, e := range s.m {
-		if !found || e.expires < least {
-			oldest, least, found = key, e.expires, true
+// recognise finds the member that a visitor is bound to, and how firmly, and extends that.
+func (lp *livePool) recognise(v *visitor, q *choice.Question, now time.Duration) {
+	p := &lp.persist
+	v.known, v.member, v.bearer, v.stale, v.spread = byNothing, -1, false, false, false
+	q.Bond = choice.Firm
+	switch p.kind {
+	case PersistSource:
+		v.bySource(lp, now)
+	case PersistCookie:
+		v.known = byCookie
+		v.member, v.stale = lp.cookies.read(v.fields, p.cookie, v.clock, p.keep)
+	case PersistSession:
+		if v.bearer = v.findToken(lp.mix); v.bearer {
+			if id, ok := lp.sticks.Use(v.token, now, p.keep); ok {
+				v.member = lp.indexOf(id)
+			}
 		}
-		if looked++; least <= now || looked == stickProbe {
-			break
+		if v.known = byToken; v.member < 0 {
+			q.Bond = choice.Loose
+			if p.spreadAbove > 0 {
+				v.spread = lp.sources.Count(lp.sourceKey(v.addr), now).Above(p.spreadAbove, len(lp.members))
+			}
+			if v.spread {
+				lp.spread.Inc()
+			} else {
+				v.bySource(lp, now)
+			}
 		}
 	}
-	delete(s.m, oldest)
+	q.Persisted = v.member
 }
 
-// sweep removes the expired entries of one shard.
-func (t *stickTable) sweep(n int, now time.Duration) {
-	s := &t.shards[n%stickShards]
-	limit := ticks(now)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, e := range s.m {
-		if e.expires <= limit {
-			delete(s.m, key)
-		}
+func (v *visitor) bySource(lp *livePool, now time.Duration) {
+	v.known, v.source = bySource, lp.sourceKey(v.addr)
+	if id, ok := lp.sticks.Use(v.source, now, lp.persist.keep); ok {
+		v.member = lp.indexOf(id)
 	}
 }
 
-// len counts the entries, expired ones that no sweep has met yet included.
-func (t *stickTable) len() int {
-	n := 0
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		n += len(s.m)
-		s.mu.Unlock()
+// bind makes a member, which is asked now, that of the visitor.
+func (lp *livePool) bind(v *visitor, member int, now time.Duration) {
+	if v.member == member {
+		return
 	}
-	return n
+	switch v.known {
+	case bySource:
+		lp.sticks.Bind(v.source, lp.ups[member].id, now, lp.persist.keep)
+	case byCookie:
+		v.stale = true
+	default:
+		return // a token is bound once it was found to be good
+	}
+	v.member = member
+}
+
+// accepted binds a token to the member that answered. One that is refused, or that nobody has
+// heard of, is not worth an entry: anybody can make up as many as he likes.
+func (lp *livePool) accepted(v *visitor, member, status int, now time.Duration) {
+	if v.bearer && (v.known != byToken || v.member != member) && status < 400 {
+		lp.sticks.Bind(v.token, lp.ups[member].id, now, lp.persist.keep)
+	}
+}
+
+// sourceKey is the key of all clients that one entry is for.
+func (lp *livePool) sourceKey(a netip.Addr) stick.Key {
+	bits := lp.persist.mask6
+	if a.Is4() {
+		bits = lp.persist.mask4
+	}
+	if prefix, err := a.Prefix(bits); err == nil {
+		a = prefix.Addr()
+	}
+	return lp.own(a.As16())
+}
+
+// own makes a key the pool's: the same client has another entry in another pool.
+func (s *persistState) own(k stick.Key) stick.Key {
+	for i := range k {
+		k[i] ^= s.mix[i]
+	}
+	return k
 }

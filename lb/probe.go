@@ -54,6 +54,19 @@ func poolAnswer(states []healthcheck.Status) isalive.Answer {
 	return a
 }
 
+// answer is that of the pool that would serve now: of the backup pool where no member of this one
+// can take requests.
+func (lp *livePool) answer(q *choice.Question, snap *healthcheck.Snapshot) isalive.Answer {
+	for {
+		lp.fillStates(q, snap)
+		q.Scratch, _ = healthcheck.Serving(q.Scratch[:0], q.States)
+		if len(q.Scratch) > 0 || lp.backup == nil {
+			return poolAnswer(q.States)
+		}
+		lp = lp.backup
+	}
+}
+
 // addKnown sums numbers of which -1 means unknown.
 func addKnown(sum, n int) int {
 	if n < 0 {
@@ -71,8 +84,7 @@ func boolToInt(b bool) int {
 
 // isAlive answers a probe that was a well-formed request.
 func (ex *exchange) isAlive() {
-	ex.pool.fillStates(&ex.q, ex.p.snapshot())
-	a := poolAnswer(ex.q.States)
+	a := ex.pool.answer(&ex.q, ex.p.snapshot())
 	if ex.status = a.Status; a.Status == 0 {
 		// No answer is the answer: a probe must not take the pool for overloaded.
 		ex.closing = true
@@ -91,8 +103,7 @@ func (p *Proxy) legacyAnswer(listener int) isalive.Answer {
 	}
 	l := live.listeners[listener]
 	var q choice.Question
-	l.own().fillStates(&q, p.snapshot())
-	a := poolAnswer(q.States)
+	a := l.own().answer(&q, p.snapshot())
 	l.own().count(-1, a.Status)
 	return a
 }

@@ -68,18 +68,13 @@ func startProbed(t *testing.T, active, capacity, mode string) *probed {
 	return p
 }
 
-func TestOwnIsAlive(t *testing.T) {
-	covers.Req(t, "LB11")
-	ca := newAuthority(t)
-	cert, key := ca.issue(t, "lb", 2, "127.0.0.1")
-	a, b := startProbed(t, "3", "10", "normal"), startProbed(t, "4", "20", "leased")
-	cfg := plainConfig(members(a.backend, b.backend))
-	cfg.Pools[0].Monitor = "broker"
-	cfg.Listeners = append(cfg.Listeners, Listener{Name: "secure", Listen: "127.0.0.1:0", Pool: "brokers", Cert: cert, Key: key})
-
+// startEngine runs health checks of a kind for the one monitor that cfg names, and waits for the
+// first round.
+func startEngine(t *testing.T, cfg Config, kind string) *healthcheck.Engine {
+	t.Helper()
 	engine := healthcheck.New(healthcheck.Options{})
 	table, err := healthcheck.Compile(healthcheck.Config{
-		Monitors: []healthcheck.Monitor{{Name: "broker", Kind: "http", Interval: 60 * ms, Timeout: 50 * ms, Fall: 1, Rise: 1}},
+		Monitors: []healthcheck.Monitor{{Name: cfg.Pools[0].Monitor, Kind: kind, Interval: 60 * ms, Timeout: 50 * ms, Fall: 1, Rise: 1}},
 		Checks:   cfg.Checks(),
 	})
 	if err != nil {
@@ -89,8 +84,21 @@ func TestOwnIsAlive(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	t.Cleanup(func() { cancel(); <-done })
 	<-engine.Ready()
+	return engine
+}
+
+func TestOwnIsAlive(t *testing.T) {
+	covers.Req(t, "LB11")
+	ca := newAuthority(t)
+	cert, key := ca.issue(t, "lb", 2, "127.0.0.1")
+	a, b := startProbed(t, "3", "10", "normal"), startProbed(t, "4", "20", "leased")
+	cfg := plainConfig(members(a.backend, b.backend))
+	cfg.Pools[0].Monitor = "broker"
+	cfg.Listeners = append(cfg.Listeners, Listener{Name: "secure", Listen: "127.0.0.1:0", Pool: "brokers", Cert: cert, Key: key})
+
+	engine := startEngine(t, cfg, "http")
 	r := startWith(t, cfg, Options{Listeners: cfg.Listeners, Snapshot: engine.Snapshot}, engine.Ref)
 	secure := r.Addr()["secure"].String()
 

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"switchpoint/healthcheck"
+	"switchpoint/lb/nodes"
+	"switchpoint/lb/stick"
 )
 
 // Options is what New needs. Zero durations mean the defaults.
@@ -23,7 +25,14 @@ type Options struct {
 	// Snapshot gives the health of the members; nil: all members without a monitor.
 	Snapshot func() *healthcheck.Snapshot
 	// Report takes how each attempt at a member went, from the request path; nil: nobody does.
-	Report  func(healthcheck.Ref, healthcheck.Outcome)
+	Report func(healthcheck.Ref, healthcheck.Outcome)
+	// StateDir is an existing directory in which what operators say outlives the process; empty:
+	// it does not. Node is the name that their words bear.
+	StateDir string
+	Node     string
+	// Call asks a peer (peer.Node.Call): the other nodes of [lb.nodes] are told what this one knows,
+	// and what they know comes through Handlers. Nil: there is no [peer] section.
+	Call    func(ctx context.Context, peer, method string, body []byte) ([]byte, error)
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 
@@ -43,6 +52,8 @@ type Proxy struct {
 	metrics   *metrics
 	listeners []*listener
 	limits    limits
+	node      string
+	stateDir  string
 	base      time.Time // time zero of all figures, on the monotonic clock
 
 	live     atomic.Pointer[live]
@@ -55,11 +66,19 @@ type Proxy struct {
 	buffers     buffers
 	pipes       pipes // of tcp listeners
 
+	operating sync.Mutex              // held by who changes words
+	words     atomic.Pointer[wordSet] // never nil
+
+	sticks       *stick.Table // who had which member, for all pools
+	cookieSecret []byte       // where a pool has none of its own
+	nodes        *nodes.Nodes
+
 	mu        sync.Mutex // guards what follows, and SetTable as a whole
 	upstreams map[upstreamKey]*upstream
 	pools     map[string]*poolState
 	nextID    uint32
 	logs      map[string]*accessLog // by path
+	wordsTurn time.Time             // when one of the words ends or changes by itself; zero: none does
 }
 
 type limits struct{ read, idle, drain, watch, tunnel time.Duration }
@@ -74,7 +93,8 @@ func New(o Options) (*Proxy, error) {
 		limits:    limits{o.ReadTimeout, o.IdleTimeout, o.DrainTimeout, o.WatchEvery, o.TunnelTimeout},
 		upstreams: make(map[upstreamKey]*upstream),
 		pools:     make(map[string]*poolState),
-		logs:      make(map[string]*accessLog), logWake: make(chan struct{}, 1), idBase: newIDBase(),
+		node:      o.Node, stateDir: o.StateDir,
+		logs: make(map[string]*accessLog), logWake: make(chan struct{}, 1), idBase: newIDBase(),
 	}
 	orDuration(&p.limits.read, 30*time.Second)
 	orDuration(&p.limits.idle, 75*time.Second)
@@ -83,6 +103,10 @@ func New(o Options) (*Proxy, error) {
 	orDuration(&p.limits.tunnel, time.Hour)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.loadWords()
+	if err := p.newPersistence(o); err != nil {
+		return nil, err
 	}
 	if p.snapshot == nil {
 		p.snapshot = func() *healthcheck.Snapshot { return nil }
@@ -143,6 +167,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	writing.Go(func() { p.keepLimits(keeping) })
+	writing.Go(func() { _ = p.nodes.Run(keeping) }) // until the last client was served; it never fails
 
 	<-ctx.Done()
 	p.draining.Store(true)
@@ -175,6 +200,11 @@ func (p *Proxy) drain(serving *sync.WaitGroup) {
 			return
 		case now := <-tick.C:
 			waited := now.Sub(began)
+			for _, l := range p.listeners { // before the ends of others make places for them
+				if waited > p.limits.drain {
+					l.conns.cutWaits()
+				}
+			}
 			for _, l := range p.listeners {
 				l.conns.closeWhere(func(c *clientConn) bool {
 					return waited > p.limits.drain || c.idle() || c.fresh() && waited > freshGrace
@@ -198,11 +228,13 @@ func (p *Proxy) clean(ctx context.Context) {
 			if live == nil {
 				continue
 			}
+			p.turnWords(now)
+			p.sticks.Sweep(n, time.Duration(p.now()))
 			for _, lp := range live.pools {
-				lp.stick.sweep(n, time.Duration(p.now()))
+				p.look(lp)
 				lp.budget.tick(lp.draws.Load())
 				for _, u := range lp.ups {
-					u.expire(now)
+					u.expire(p.now())
 				}
 			}
 			p.closeDown(live)

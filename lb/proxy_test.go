@@ -181,8 +181,8 @@ func TestAnswersWithoutMember(t *testing.T) {
 			if strings.Contains(head, "X-Inner") || strings.Contains(out, tt.addr) || len(body) == 0 || len(body) > 200 {
 				t.Errorf("got %q", out)
 			}
-			if got := r.Explain("front", loopback).Members[0]; got.InFlight != 0 || got.Penalty == 0 {
-				t.Errorf("in flight %d, penalty %v", got.InFlight, got.Penalty)
+			if got := r.Explain("front", loopback).Members[0]; got.InFlight != 0 || got.Failing == 0 {
+				t.Errorf("in flight %d, penalty %v", got.InFlight, got.Failing)
 			}
 		})
 	}

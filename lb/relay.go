@@ -34,7 +34,12 @@ func (ex *exchange) relay() {
 // ends both connections. One that accepts may be an exchange in both directions, and the upload
 // goes on while it lasts; one that refuses or sends elsewhere stops it (RFC 9112 9.5).
 func (ex *exchange) settleUpload() {
-	if ex.upload == nil {
+	switch {
+	case ex.upload != nil:
+	case !ex.body.ended(): // the member broke before it got any of it
+		ex.closing, ex.client.linger, ex.upClose = true, true, true
+		return
+	default:
 		return
 	}
 	if ex.upload.sentAll() || ex.answer.status >= 300 {
@@ -122,10 +127,12 @@ func (ex *exchange) more() error {
 	if !ex.client.until(ex.p.now() + int64(stallTimeout)) {
 		return errTimedOut
 	}
-	if err := ex.conn.fill(bulkBuffer, bulkBuffer, 0); err != nil {
+	err := ex.conn.fill(bulkBuffer, bulkBuffer, 0)
+	ex.seen = ex.p.now()
+	if err != nil {
 		return err
 	}
-	if !ex.client.until(ex.p.now() + int64(stallTimeout)) {
+	if !ex.client.until(ex.seen + int64(stallTimeout)) {
 		return errTimedOut
 	}
 	return nil
@@ -224,7 +231,7 @@ func (ex *exchange) passPiece(from, to int, as framing, ended bool) bool {
 // breaksOff ends an answer that the member did not finish. The client must not take it for whole:
 // before the first byte it gets a 502, after that a connection that ends too soon.
 func (ex *exchange) breaksOff(as framing) {
-	ex.brokeOff, ex.closing = true, true
+	ex.brokeOff, ex.closing = !ex.clientsFault(), true
 	if !ex.begun {
 		ex.refuse(502, "the server gave an unusable answer", true)
 		return

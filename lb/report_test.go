@@ -94,7 +94,7 @@ func TestReports(t *testing.T) {
 				t.Errorf("reported %v, want %v; answer %.100q", got.all(), tt.want, out)
 			}
 			if tt.member == long {
-				if p := r.Explain("front", loopback).Members[0].Penalty; p != 0 || !strings.HasPrefix(out, "HTTP/1.1 200 ") || len(out) < 9<<20 {
+				if p := r.Explain("front", loopback).Members[0].Failing; p != 0 || !strings.HasPrefix(out, "HTTP/1.1 200 ") || len(out) < 9<<20 {
 					t.Errorf("penalty %v, answer %.100q", p, out)
 				}
 			}
@@ -160,7 +160,7 @@ func TestVanishedClientIsNotReported(t *testing.T) {
 	if all := got.all(); !slices.Equal(all, []string{report(0, healthcheck.Answered, 200)}) {
 		t.Errorf("reported %v", all)
 	}
-	if p := r.Explain("front", loopback).Members[0].Penalty; p != 0 {
+	if p := r.Explain("front", loopback).Members[0].Failing; p != 0 {
 		t.Errorf("penalty %v", p)
 	}
 }

@@ -16,6 +16,8 @@ const (
 	// minRate is what a client has to send on average, in bytes a second, once a body has taken
 	// longer than the read time-out.
 	minRate = 512
+	// maxEarned keeps the seconds that a body has earned by its length within a Duration.
+	maxEarned = 1 << 30
 )
 
 // requestBody is where a request's body stands: framed once by the client, decoded and judged
@@ -24,7 +26,7 @@ type requestBody struct {
 	framing framing
 	left    int64 // of a known length
 	chunks  chunks
-	begun   time.Time
+	begun   int64
 	got     int64 // bytes of data so far
 }
 
@@ -93,9 +95,10 @@ func (b *requestBody) most() int64 { return b.left }
 
 // limit is until when the next bytes of the body have to come: within the read time-out, and with
 // the average that minRate asks for. held is the time that the member did not take any.
-func (b *requestBody) limit(now time.Time, wait, held time.Duration) time.Duration {
-	allowed := wait + time.Duration(b.got)*time.Second/minRate + held
-	return min(wait, max(0, allowed-now.Sub(b.begun)))
+func (b *requestBody) limit(now int64, wait, held time.Duration) time.Duration {
+	earned := time.Duration(min(b.got/minRate, maxEarned)) * time.Second
+	allowed := wait + earned + held
+	return min(wait, max(0, allowed-time.Duration(now-b.begun)))
 }
 
 // gather takes what is here of the body, and waits a moment for the rest of a short one: what is

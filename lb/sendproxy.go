@@ -26,12 +26,12 @@ func (c *clientConn) introduceTo(conn net.Conn, spec *dialSpec) error {
 
 // takeOwn gives the client's own connection to u, where it is still good; any other one that it
 // has is of no use any more.
-func (c *clientConn) takeOwn(u *upstream, fingerprint string, fresh bool) *upConn {
+func (c *clientConn) takeOwn(u *upstream, fingerprint string, fresh bool, now int64) *upConn {
 	own := c.own
 	if c.own = (ownConn{}); own.c == nil {
 		return nil
 	}
-	if fresh || own.of != u || own.c.fingerprint != fingerprint || time.Since(own.c.since) > idleUpstream || !own.c.quiet() {
+	if fresh || own.of != u || own.c.fingerprint != fingerprint || now-own.c.since > int64(idleUpstream) || !own.c.quiet() {
 		own.c.end()
 		return nil
 	}
@@ -40,7 +40,7 @@ func (c *clientConn) takeOwn(u *upstream, fingerprint string, fresh bool) *upCon
 }
 
 // keepOwn keeps a connection whose last answer was read to its end.
-func (c *clientConn) keepOwn(u *upstream, conn *upConn, now time.Time) {
+func (c *clientConn) keepOwn(u *upstream, conn *upConn, now int64) {
 	c.dropOwn()
 	if len(conn.data()) > 0 {
 		conn.end()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"runtime/debug"
-	"time"
 
 	"switchpoint/lb/choice"
 )
@@ -82,10 +81,15 @@ func (p *Proxy) exchange(client *clientConn) *exchange {
 	if ex == nil {
 		ex = &exchange{}
 	}
-	*ex = exchange{p: p, client: client, start: time.Now(), member: -1,
-		out: ex.out[:0], piece: ex.piece[:0], logPath: ex.logPath[:0], id: ex.id[:0], line: ex.line,
-		body: requestBody{chunks: chunks{trailer: ex.body.chunks.trailer[:0]}}, chunks: chunks{trailer: ex.chunks.trailer[:0]},
-		q: choice.Question{States: ex.q.States, Loads: ex.q.Loads, Scratch: ex.q.Scratch}}
+	out, piece, logPath, id, line := ex.out[:0], ex.piece[:0], ex.logPath[:0], ex.id[:0], ex.line
+	up, down := ex.body.chunks.trailer[:0], ex.chunks.trailer[:0]
+	q := choice.Question{States: ex.q.States, Loads: ex.q.Loads, Scratch: ex.q.Scratch}
+	*ex = exchange{} // by itself, so that it is cleared where it is
+	ex.p, ex.client, ex.member, ex.q = p, client, -1, q
+	ex.out, ex.piece, ex.logPath, ex.id, ex.line = out, piece, logPath, id, line
+	ex.body.chunks.trailer, ex.chunks.trailer = up, down
+	ex.start = p.now()
+	ex.seen = ex.start
 	return ex
 }
 

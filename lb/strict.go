@@ -165,6 +165,7 @@ func (n *counts) framing(http11 bool, none framing) (framing, *refusal) {
 // take notes what a header line says to the balancer itself.
 func (h *head) take(f field, n *counts) *refusal {
 	switch {
+	case !lengthAmong(f.name, 1<<2|1<<4|1<<6|1<<7|1<<10|1<<13|1<<14|1<<15|1<<17|1<<19): // no other is below
 	case is(f.name, "host"):
 		n.hosts++
 		h.host = f.value
@@ -301,8 +302,8 @@ func (h *head) originForm(t []byte) *refusal {
 	return nil
 }
 
-// field is one header line.
-type field struct{ name, value []byte }
+// field is one header line; line is all of it, with its CRLF.
+type field struct{ name, value, line []byte }
 
 // eachField walks the header lines of raw up to the empty line, strictly: CRLF ends, no folding,
 // token names, no control bytes.
@@ -312,19 +313,19 @@ func eachField(raw []byte, f func(field) *refusal) *refusal {
 		if end < 1 || raw[end-1] != '\r' {
 			return errBareLF
 		}
-		line := raw[:end-1]
+		line := raw[:end+1]
 		raw = raw[end+1:]
-		if len(line) == 0 {
+		if end == 1 {
 			if len(raw) > 0 {
 				return errBareLF
 			}
 			return nil
 		}
-		one, bad := checkField(line)
+		name, value, bad := checkField(line[:end-1])
 		if bad != nil {
 			return bad
 		}
-		if r := f(one); r != nil {
+		if r := f(field{name, value, line}); r != nil {
 			return r
 		}
 	}
@@ -332,19 +333,22 @@ func eachField(raw []byte, f func(field) *refusal) *refusal {
 }
 
 // checkField judges one header line without its end.
-func checkField(line []byte) (field, *refusal) {
-	if line[0] == ' ' || line[0] == '\t' {
-		return field{}, errFold
+func checkField(line []byte) (name, value []byte, bad *refusal) {
+	n := 0
+	for n < len(line) && isTokenByte(line[n]) {
+		n++
 	}
-	colon := bytes.IndexByte(line, ':')
-	if colon < 1 || !isToken(line[:colon]) {
-		return field{}, errFieldName
+	switch {
+	case line[0] == ' ', line[0] == '\t':
+		return nil, nil, errFold
+	case n == 0, n == len(line), line[n] != ':':
+		return nil, nil, errFieldName
 	}
-	value := trimOWS(line[colon+1:])
+	value = trimOWS(line[n+1:])
 	if !isFieldText(value) {
-		return field{}, errFieldText
+		return nil, nil, errFieldText
 	}
-	return field{line[:colon], value}, nil
+	return line[:n], value, nil
 }
 
 // asRefusal gives the refusal that an error is, or nil.

@@ -23,6 +23,29 @@ type answerHead struct {
 	options bool    // Connection names more than close and keep-alive
 	ownConn bool    // asks for credentials that hold for the connection (NTLM, Negotiate)
 	fields  []byte  // the header lines with the empty line that ends them
+	// cuts are the lines that are not passed on, where names alone say so and all other lines have
+	// the usual form; nCuts is -1 where that is not so.
+	cuts  [maxCuts]span
+	nCuts int
+}
+
+// maxCuts is how many lines are left out before an answer is worked through line by line.
+const maxCuts = 6
+
+// span is a part of the header lines.
+type span struct{ from, to int }
+
+// note takes the line that begins at from.
+func (a *answerHead) note(f field, from int) {
+	cut := is(f.name, "content-length") || isHopByHop(f.name)
+	switch {
+	case a.nCuts < 0, !cut && f.usual():
+	case !cut, a.nCuts == maxCuts:
+		a.nCuts = -1
+	default:
+		a.cuts[a.nCuts] = span{from, from + len(f.line)}
+		a.nCuts++
+	}
 }
 
 // checkAnswerHead judges a whole head, from the first byte of the status line to the end of the
@@ -38,7 +61,12 @@ func checkAnswerHead(raw []byte, a *answerHead) *refusal {
 	}
 	var n counts
 	a.fields = raw[end+1:]
-	if bad := eachField(a.fields, func(f field) *refusal { return a.take(f, &n) }); bad != nil {
+	at := 0
+	if bad := eachField(a.fields, func(f field) *refusal {
+		a.note(f, at)
+		at += len(f.line)
+		return a.take(f, &n)
+	}); bad != nil {
 		return bad
 	}
 	var bad *refusal
@@ -55,6 +83,7 @@ func checkAnswerHead(raw []byte, a *answerHead) *refusal {
 // take notes what a header line says about the connection.
 func (a *answerHead) take(f field, n *counts) *refusal {
 	switch {
+	case !lengthAmong(f.name, 1<<7|1<<10|1<<14|1<<16|1<<17|1<<18): // no other is below
 	case is(f.name, "content-length"):
 		n.lengths++
 		var ok bool

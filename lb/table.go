@@ -3,6 +3,7 @@ package lb
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -25,7 +26,7 @@ func (p *Proxy) Check(t *Table) error {
 			return fmt.Errorf("lb: listener[%d] %q: restart to turn TLS on or off", i, l.name)
 		}
 	}
-	return nil
+	return p.nodes.Check(t.nodes)
 }
 
 // SetTable puts t to work for all requests that begin from now on. Members that t has under the
@@ -37,19 +38,38 @@ func (p *Proxy) SetTable(t *Table) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.nodes.SetConfig(t.nodes); err != nil {
+		return err
+	}
+	known := p.nextID
 	next := &live{}
 	kept := make(map[upstreamKey]bool)
 	for _, pt := range t.pools {
 		next.pools = append(next.pools, p.join(pt, kept))
 	}
+	joinNodes(next.pools)
+	for i, pt := range t.pools {
+		if pt.backup >= 0 {
+			next.pools[i].backup = next.pools[pt.backup]
+		}
+	}
 	for i, lt := range t.listeners {
 		l := &liveListener{listenerTable: lt, n: i, byPool: make(map[int]int), log: p.accessLog(lt.logPath), jsonName: jsonOf(lt.name)}
-		for _, n := range lt.pools() {
+		for _, n := range t.reach(lt.pools()) {
 			l.byPool[n] = len(l.targets)
 			l.targets = append(l.targets, p.target(&lt, next.pools[n]))
+			if name := next.pools[n].persist.cookie; name != "" {
+				l.cookies = append(l.cookies, name)
+			}
+		}
+		for i := range l.targets {
+			if b := l.targets[i].poolTable.backup; b >= 0 {
+				l.targets[i].backup = &l.targets[l.byPool[b]]
+			}
 		}
 		next.listeners = append(next.listeners, l)
 	}
+	p.overlayAll(next, time.Now())
 	old := p.live.Swap(next)
 	for i, l := range p.listeners {
 		l.use(&t.listeners[i], p)
@@ -57,10 +77,19 @@ func (p *Proxy) SetTable(t *Table) error {
 	for key, u := range p.upstreams {
 		if !kept[key] {
 			u.retire()
-			delete(p.upstreams, key)
+			u.queue.kick()
+			if u.held.Load() == 0 { // else it may come back with what it has
+				delete(p.upstreams, key)
+			}
 		}
 	}
 	p.forget(old, next)
+	if p.nextID > known {
+		p.nodes.Resync() // entries of the new members were left out
+	}
+	for _, lp := range next.pools {
+		lp.wakeAll() // there may be more places now
+	}
 	return nil
 }
 
@@ -81,11 +110,20 @@ func (p *Proxy) target(l *listenerTable, lp *livePool) target {
 // join gives a pool of a table its lasting state.
 func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 	state := p.pools[pt.name]
-	if state == nil {
-		state = &poolState{stick: newStickTable(maxStick), retries: p.metrics.retries.WithLabelValues(pt.name), refusedRetries: p.metrics.refusedRetries.WithLabelValues(pt.name)}
+	inUse := state != nil
+	if !inUse {
+		state = &poolState{persistState: newPersistState(pt.name, p.sticks, p.metrics.spread.WithLabelValues(pt.name)), retries: p.metrics.retries.WithLabelValues(pt.name), refusedRetries: p.metrics.refusedRetries.WithLabelValues(pt.name)}
+		for end := range state.waitEnds {
+			state.waitEnds[end] = p.metrics.waits.WithLabelValues(pt.name, waited(end).String()) // #nosec G115 -- few
+		}
 		p.pools[pt.name] = state
 	}
+	if state.lastMethod != pt.method {
+		state.lastMethod = pt.method
+		state.startup.Restart()
+	}
 	lp := &livePool{poolTable: pt, poolState: state, jsonName: jsonOf(pt.name)}
+	lp.cookies = p.cookieWriter(&pt)
 	for _, m := range pt.members {
 		key := upstreamKey{pt.name, m.address}
 		u := p.upstreams[key]
@@ -93,9 +131,16 @@ func (p *Proxy) join(pt poolTable, kept map[upstreamKey]bool) *livePool {
 			p.nextID++
 			u = &upstream{id: p.nextID, address: m.address}
 			u.Use(p.now())
+			if inUse {
+				u.back.Store(away)
+			}
 			p.upstreams[key] = u
+			state.startup.Restart()
 		}
-		u.use(pt.dial)
+		if u.use(pt.dial) && inUse { // it was away, and is back
+			u.back.Store(away)
+		}
+		u.most.Store(int64(m.most))
 		kept[key] = true
 		lp.ups = append(lp.ups, u)
 		lp.metrics = append(lp.metrics, p.metrics.member(pt.name, m.name))
@@ -131,6 +176,8 @@ func (p *Proxy) forget(old, next *live) {
 			p.metrics.tcp.forget(prometheus.Labels{"pool": lp.name})
 			p.metrics.retries.DeleteLabelValues(lp.name)
 			p.metrics.refusedRetries.DeleteLabelValues(lp.name)
+			p.metrics.spread.DeleteLabelValues(lp.name)
+			p.metrics.waits.DeletePartialMatch(prometheus.Labels{"pool": lp.name})
 		}
 	}
 	for i, l := range old.listeners {
@@ -141,6 +188,16 @@ func (p *Proxy) forget(old, next *live) {
 			}
 		}
 	}
+}
+
+// reach adds the pools that back up others.
+func (t *Table) reach(pools []int) []int {
+	for i := 0; i < len(pools); i++ {
+		if b := t.pools[pools[i]].backup; b >= 0 && !slices.Contains(pools, b) {
+			pools = append(pools, b)
+		}
+	}
+	return pools
 }
 
 func (l *liveListener) uses(pool string) bool {

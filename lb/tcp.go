@@ -24,6 +24,7 @@ type tcpSession struct {
 
 	index   int // of the member in target, -1 before the choice
 	reason  choice.Reason
+	instead []byte // as that of an exchange
 	retries int
 	connect time.Duration // it took to connect to the member
 	name    string        // that the client asked for (SNI)
@@ -101,21 +102,15 @@ func (s *tcpSession) route() (first []byte, ok bool) {
 
 // choose connects to members until one accepts. Nothing was sent to those that did not.
 func (s *tcpSession) choose() bool {
-	var q choice.Question
-	pool, client := s.target.livePool, s.client.peer
-	now := s.p.at(s.began)
-	pool.ask(&q, client, s.p.snapshot(), now)
-	bound := q.Persisted
+	one := tcpSeeker{tcpSession: s, visitor: visitor{addr: s.client.peer}}
+	q := &one.q
+	one.ask()
 	for {
-		i, reason := choice.Pick(&q)
-		s.reason = reason
-		if i < 0 {
+		if one.pick(false); one.picked < 0 && !one.seek() {
 			return false
 		}
-		if pool.persist && i != bound {
-			bound = i
-			pool.stick.put(client, pool.ups[i].id, time.Duration(now), pool.persistFor)
-		}
+		i, pool := one.picked, s.target.livePool
+		pool.bind(&one.visitor, i, time.Duration(s.p.now()))
 		if s.try(i) {
 			return true
 		}
@@ -132,18 +127,16 @@ func (s *tcpSession) choose() bool {
 func (lp *livePool) ask(q *choice.Question, client netip.Addr, snap *healthcheck.Snapshot, now int64) {
 	lp.fill(q, snap, now)
 	q.Draw = lp.draws.Add(1)
-	q.Persisted = -1
-	if lp.persist {
-		if id, ok := lp.stick.get(client, time.Duration(now), lp.persistFor); ok {
-			q.Persisted = lp.indexOf(id)
-		}
+	if lp.method == choice.NetScalerName {
+		lp.startup.Observe(q, now)
 	}
+	lp.fillMethod(q, client)
+	q.Persisted = -1
 }
 
-// try connects to a member. What an average is for HTTP is here the time that this takes.
+// try connects to a member at which the connection has a place. What an average is for HTTP is here the time that this takes.
 func (s *tcpSession) try(i int) bool {
 	pool, u := s.target.livePool, s.target.ups[i]
-	u.Begin(s.p.now(), pool.dial.timeout)
 	from := time.Now()
 	conn, err := u.connect(s.client)
 	took := time.Since(from)
@@ -152,7 +145,7 @@ func (s *tcpSession) try(i int) bool {
 		if !own {
 			u.Unreachable(s.p.now())
 		}
-		u.End(s.p.now())
+		pool.left(u, s.p.now(), 0)
 		pool.metrics[i].failure(unreachable)
 		s.tell(i, healthcheck.Outcome{Traffic: healthcheck.Refused}, own)
 		return false

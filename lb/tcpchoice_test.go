@@ -1,7 +1,6 @@
 package lb
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +66,7 @@ func TestTCPRefused(t *testing.T) {
 		t.Errorf("reported %v beside the refusal", all)
 	}
 	e := r.Explain("front", loopback)
-	if m := e.Members[1]; !m.Shunned || m.Penalty == 0 || e.Member != "a" {
+	if m := e.Members[1]; !m.Shunned || m.Failing == 0 || e.Member != "a" {
 		t.Errorf("explained %+v", e)
 	}
 	if m := e.Members[0]; m.InFlight != 6 || m.TTFB == 0 {
@@ -146,20 +145,7 @@ func TestTCPHealth(t *testing.T) {
 	a, b := startService(t, greet("a")), startService(t, greet("b"))
 	cfg := tcpConfig(services(a, b)...)
 	cfg.Pools[0].Monitor, cfg.Pools[0].OnDown = "port", onDownClose
-	engine := healthcheck.New(healthcheck.Options{})
-	table, err := healthcheck.Compile(healthcheck.Config{
-		Monitors: []healthcheck.Monitor{{Name: "port", Kind: "tcp", Interval: 60 * ms, Timeout: 50 * ms, Fall: 1, Rise: 1}},
-		Checks:   cfg.Checks(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine.SetTable(table)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
-	defer func() { cancel(); <-done }()
-	<-engine.Ready()
+	engine := startEngine(t, cfg, "tcp")
 	r := startWith(t, cfg, Options{Listeners: cfg.Listeners, Snapshot: engine.Snapshot}, engine.Ref)
 	both := make(map[string]net.Conn)
 	for range 2 {

@@ -84,10 +84,10 @@ func refuseInTCP(list *problem.List, path string) {
 }
 
 // validateOnDown checks a pool's on_down against the listeners that may use it.
-func (p Pool) validateOnDown(listeners []Listener) error {
+func (p Pool) validateOnDown(c Config) error {
 	var list problem.List
-	usedByTCP := slices.ContainsFunc(listeners, func(l Listener) bool {
-		return l.Mode == modeTCP && (l.Pool == p.Name || slices.ContainsFunc(l.Routes, func(r Route) bool { return r.Pool == p.Name }))
+	usedByTCP := slices.ContainsFunc(c.Listeners, func(l Listener) bool {
+		return l.Mode == modeTCP && (c.leads(l.Pool, p.Name) || slices.ContainsFunc(l.Routes, func(r Route) bool { return c.leads(r.Pool, p.Name) }))
 	})
 	switch {
 	case p.OnDown != onDownKeep && p.OnDown != onDownClose:

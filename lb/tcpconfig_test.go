@@ -1,13 +1,8 @@
 package lb
 
 import (
-	"errors"
-	"reflect"
-	"strings"
 	"testing"
 	"time"
-
-	"switchpoint/internal/problem"
 )
 
 func TestTCPValidate(t *testing.T) {
@@ -18,12 +13,7 @@ func TestTCPValidate(t *testing.T) {
 	route := func(r Route) func(*Config) {
 		return listener(func(l *Listener) { l.Routes = []Route{r} })
 	}
-	tests := []struct {
-		name string
-		edit func(*Config)
-		path string // of the only problem; empty for none
-		what string
-	}{
+	runFaults(t, func() Config { return tcpConfig(Member{Address: "10.0.0.1:389"}) }, []fault{
 		{"good", func(*Config) {}, "", ""},
 		{"legacy_probe", listener(func(l *Listener) { l.LegacyProbe = &on }), "listener[0].legacy_probe", "does not read HTTP"},
 		{"legacy_probe off", listener(func(l *Listener) { off := false; l.LegacyProbe = &off }), "", ""},
@@ -59,30 +49,7 @@ func TestTCPValidate(t *testing.T) {
 		{"on_down for HTTP", func(c *Config) {
 			c.Pools[0].OnDown, c.Pools[0].Monitor, c.Listeners[0].Mode = "close", "m", "http"
 		}, "pool[0].on_down", "none uses this pool"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := tcpConfig(Member{Address: "10.0.0.1:389"})
-			tt.edit(&cfg)
-			err := cfg.Validate()
-			if _, cerr := Compile(cfg, noRef); !reflect.DeepEqual(err, cerr) {
-				t.Errorf("Validate says %v, Compile %v", err, cerr)
-			}
-			if tt.path == "" {
-				if err != nil {
-					t.Errorf("got %v", err)
-				}
-				return
-			}
-			var list problem.List
-			if !errors.As(err, &list) || len(list) != 1 {
-				t.Fatalf("got %v", err)
-			}
-			if p := list[0]; p.Path != tt.path || !strings.Contains(p.What, tt.what) || p.Cure == "" {
-				t.Errorf("got %+v", p)
-			}
-		})
-	}
+	})
 	full := tcpConfig().WithDefaults()
 	if l := full.Listeners[0]; l.IdleTimeout != time.Hour || l.RequestID != "" || *l.LegacyProbe || full.Pools[0].OnDown != "keep" {
 		t.Errorf("defaults %+v, %+v", l, full.Pools[0])

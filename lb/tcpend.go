@@ -96,7 +96,7 @@ func (s *tcpSession) finish() {
 	_ = s.client.Conn.Close()
 	if member != nil {
 		_ = member.Close()
-		up.End(s.p.now())
+		s.target.left(up, s.p.now(), 0)
 		s.series.open.Dec()
 	} else {
 		s.series = &s.target.tcp[len(s.target.tcp)-1]
@@ -122,6 +122,7 @@ func (s *tcpSession) log(over ending) {
 		line = append(append(line, `,"member":`...), s.target.jsonMembers[s.index]...)
 		line = appendMillis(line, "connect_ms", s.connect)
 	}
+	line = appendInstead(line, s.instead)
 	line = appendInt(line, "bytes_in", s.in.bytes.Load())
 	line = appendInt(line, "bytes_out", s.out.bytes.Load())
 	line = appendMillis(line, "duration_ms", time.Since(s.began))

@@ -283,6 +283,25 @@ func TestTCPServerNames(t *testing.T) {
 	}
 }
 
+// TestExplainName: Explain says what route a name in TLS takes.
+func TestExplainName(t *testing.T) {
+	dead := deadAddress(t)
+	r := start(t, sniConfig(dead, dead, dead))
+	for _, tt := range []struct{ name, path, route, pool string }{
+		{"", "", "default", "brokers"},
+		{"elsewhere.com", "", "default", "brokers"},
+		{"RDP.company.com", "", "rdp.company.com, by the name in TLS", "one"},
+		{"mail.apps.company.com", "", "*.apps.company.com, by the name in TLS", "two"},
+		{"rdp.company.com:443", "", "", ""},
+		{"rdp.company.com", "/index.pl?action=is_alive", "", ""}, // nothing is answered here
+	} {
+		e := r.ExplainRequest("front", loopback, tt.name, tt.path)
+		if e.Route != tt.route || e.Pool != tt.pool || (tt.pool == "") != strings.HasPrefix(e.Reason, "a tcp listener knows names only") {
+			t.Errorf("%q: route %q, pool %q, %s", tt.name, e.Route, e.Pool, e.Reason)
+		}
+	}
+}
+
 // dribble writes the first message in small pieces.
 type dribble struct {
 	*net.TCPConn

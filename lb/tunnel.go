@@ -22,6 +22,7 @@ func (ex *exchange) tunnel() {
 	if _, err := client.Write(ex.out); err != nil {
 		return
 	}
+	ex.keepHead()
 	ex.pool.tunnels.Add(1)
 	defer ex.pool.tunnels.Add(-1)
 	up := make(chan struct{})
@@ -33,6 +34,18 @@ func (ex *exchange) tunnel() {
 	ex.copyTo(&client.wire, &c.wire, &ex.pool.tunnelDown, &half)
 	<-up
 	ex.whole = false
+}
+
+// keepHead takes the request's head out of the way of what the client sends from now on: the access
+// log tells of it in the end.
+func (ex *exchange) keepHead() {
+	c := ex.client
+	rest := c.data()
+	ex.headBuf = c.detach()
+	if len(rest) > 0 {
+		c.buf = c.pool.get(ex.headBuf.class)
+		c.r, c.w = roomBefore, roomBefore+copy(c.buf.b[roomBefore:], rest)
+	}
 }
 
 // copyTo carries one direction to its end. A fault ends both.

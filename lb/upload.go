@@ -30,8 +30,10 @@ type upload struct {
 	out  []byte
 	done chan struct{}
 	last atomic.Bool // all was read from the client
+	// failed is set before the fault below hurries whoever waits for the answer.
+	failed atomic.Bool
 
-	// Valid after done.
+	// Valid after done, and where failed is set.
 	err     error
 	clients bool // err is about the client
 }
@@ -74,16 +76,38 @@ func (up *upload) run() {
 			up.conn.abort()
 		}
 	}()
-	up.err, up.clients = up.copy()
-	switch {
-	case up.err == nil:
+	if up.err, up.clients = up.copy(); up.err == nil {
 		up.ex.client.state.CompareAndSwap(int32(phaseSending), int32(phaseAsking))
 		up.ex.client.until(up.ex.p.now() + int64(up.ex.pool.responseTimeout))
-	case up.clients:
-		_ = up.conn.sock.SetReadDeadline(time.Unix(1, 0)) // whoever waits there need not
-	default:
-		_ = up.conn.sock.SetReadDeadline(time.Now().Add(earlyWait))
+		return
 	}
+	up.failed.Store(true)
+	up.hurry()
+}
+
+// hurry bounds the wait for an answer to a request that is not sent to its end.
+func (up *upload) hurry() {
+	until := time.Now().Add(earlyWait)
+	if up.clients {
+		until = time.Unix(1, 0) // whoever waits need not
+	}
+	_ = up.conn.sock.SetReadDeadline(until) // of a closed one: nobody waits there
+}
+
+// atEase takes back what continueWait bounds: the member has said something, or was waited for
+// that long. It leaves a wait that a fault hurries.
+func (ex *exchange) atEase(c *upConn) bool {
+	err := c.sock.SetReadDeadline(time.Time{})
+	if up := ex.upload; up != nil && up.failed.Load() {
+		up.hurry()
+		return false
+	}
+	return err == nil
+}
+
+// clientsFault says whether the client broke off what it sends.
+func (ex *exchange) clientsFault() bool {
+	return ex.upload != nil && ex.upload.failed.Load() && ex.upload.clients
 }
 
 // copy sends the body on. Its error is the client's or the member's.
@@ -93,8 +117,8 @@ func (up *upload) copy() (err error, clients bool) { //nolint:revive // the flag
 	class := headBuffer
 	for !b.ended() {
 		if len(client.data()) == 0 {
-			now := time.Now()
-			if !client.until(ex.p.at(now) + int64(b.limit(now, wait, held))) {
+			now := ex.p.now()
+			if !client.until(now + int64(b.limit(now, wait, held))) {
 				return errTimedOut, true
 			}
 			if err := client.fill(class, class, b.most()); err != nil {
@@ -112,12 +136,12 @@ func (up *upload) copy() (err error, clients bool) { //nolint:revive // the flag
 		if b.ended() {
 			up.last.Store(true)
 		}
-		began := time.Now()
-		client.until(ex.p.at(began) + int64(sendTimeout))
+		began := ex.p.now()
+		client.until(began + int64(sendTimeout))
 		if err := up.send(p[:n]); err != nil {
 			return err, false
 		}
-		held += time.Since(began)
+		held += time.Duration(ex.p.now() - began)
 		client.skip(used)
 		client.lend()
 	}
@@ -178,10 +202,7 @@ func (ex *exchange) stopUpload() {
 		client.wake()
 		up.conn.wake()
 		<-up.done
-		ex.closing, client.linger = true, true
-		if !ex.body.ended() {
-			ex.upClose = true
-		}
+		ex.closing, client.linger, ex.upClose = true, true, true
 		if client.spoken() == 0 {
 			_ = client.calm() // the next write tells
 		}
@@ -193,16 +214,12 @@ func (ex *exchange) stopUpload() {
 	ex.client.lend()
 }
 
-// offer100 tells a client that waits for it to go on, where the member has not said anything in
-// time. It is done once.
-func (ex *exchange) offer100(c *upConn) bool {
+// mayContinue says whether a client that waits for it is to be told to go on, because the member
+// has not said anything in time. That is done once.
+func (ex *exchange) mayContinue(c *upConn) bool {
 	if !ex.head.waiting || ex.asked100 {
 		return false
 	}
 	ex.asked100 = true
-	if c.sock.SetReadDeadline(time.Time{}) != nil || ex.upload.fault() != nil {
-		return false
-	}
-	_, err := ex.client.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-	return err == nil
+	return ex.atEase(c)
 }

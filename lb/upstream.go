@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"switchpoint/lb/choice"
@@ -26,6 +27,9 @@ type upstream struct {
 	choice.Stats
 	id      uint32
 	address string
+	places
+	answers [codeClasses]atomic.Uint64 // by class of status code
+	queue   queue                      // of clients whose session lives here, while it is full
 
 	mu      sync.Mutex
 	spec    dialSpec
@@ -38,11 +42,12 @@ type upConn struct {
 	wire
 	fingerprint string
 	reused      bool
-	since       time.Time // idle since
+	since       int64 // idle since then, on the proxy's clock
 }
 
-// use makes spec the way to connect. Idle connections made in another way are closed.
-func (u *upstream) use(spec dialSpec) {
+// use makes spec the way to connect. Idle connections made in another way are closed. It says
+// whether the member was retired.
+func (u *upstream) use(spec dialSpec) (again bool) {
 	u.mu.Lock()
 	var stale []*upConn
 	if u.spec.fingerprint != spec.fingerprint {
@@ -51,9 +56,10 @@ func (u *upstream) use(spec dialSpec) {
 	} else {
 		u.spec.timeout = spec.timeout // keep the tls.Config with its session cache
 	}
-	u.retired = false
+	again, u.retired = u.retired, false
 	u.mu.Unlock()
 	closeAll(stale)
+	return again
 }
 
 // retire closes the idle connections; those in use are closed when they come back.
@@ -74,10 +80,10 @@ func (u *upstream) dropIdle() {
 }
 
 // expire closes the connections that were idle for too long.
-func (u *upstream) expire(now time.Time) {
+func (u *upstream) expire(now int64) {
 	u.mu.Lock()
 	n := 0
-	for n < len(u.idle) && now.Sub(u.idle[n].since) > idleUpstream {
+	for n < len(u.idle) && now-u.idle[n].since > int64(idleUpstream) {
 		n++
 	}
 	stale := slices.Clone(u.idle[:n])
@@ -108,7 +114,7 @@ func (u *upstream) take() *upConn {
 }
 
 // give returns a connection whose last answer was read to its end.
-func (u *upstream) give(c *upConn, now time.Time) {
+func (u *upstream) give(c *upConn, now int64) {
 	c.since = now
 	u.mu.Lock()
 	ok := !u.retired && c.fingerprint == u.spec.fingerprint && len(u.idle) < maxIdlePerMember && len(c.data()) == 0

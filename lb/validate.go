@@ -31,11 +31,14 @@ func (c Config) WithDefaults() Config {
 
 func (p Pool) withDefaults() Pool {
 	orString(&p.Method, DefaultMethod)
-	orString(&p.Persistence, DefaultPersistence)
+	if p.Classes == nil {
+		p.Classes = defaultClasses()
+	}
+	p.persistenceDefaults()
 	orString(&p.OnDown, onDownKeep)
-	orDuration(&p.PersistenceTimeout, DefaultPersistenceTimeout)
 	orDuration(&p.ConnectTimeout, DefaultConnectTimeout)
 	orDuration(&p.ResponseTimeout, DefaultResponseTimeout)
+	p.upstreamDefaults()
 	p.Members = slices.Clone(p.Members)
 	for i := range p.Members {
 		m := &p.Members[i]
@@ -97,12 +100,15 @@ func (c Config) Validate() error {
 	if len(c.Pools) > 0 && len(c.Listeners) == 0 {
 		list.Addf("pool", "add an [[lb.listener]] that names it", "there are pools but no listener")
 	}
+	list.Under("nodes", c.Nodes.Validate())
 	names = make(map[string]int)
 	for i, p := range c.Pools {
 		path := fmt.Sprintf("pool[%d]", i)
 		unique(&list, names, i, path+".name", "pool", p.Name)
 		list.Under(path, p.validate())
-		list.Under(path, p.validateOnDown(c.Listeners))
+		list.Under(path, p.validateOnDown(c))
+		list.Under(path, p.validateCookies(c))
+		list.Under(path, p.validateBackup(c.Pools))
 	}
 	return list.Err()
 }
@@ -125,9 +131,7 @@ func (p Pool) validate() error {
 	if !slices.Contains(choice.Methods(), p.Method) {
 		list.Addf("lb_method", "write one of "+quoted(choice.Methods()), "%q is not a method", p.Method)
 	}
-	if p.Persistence != persistSource && p.Persistence != persistNone {
-		list.Addf("persistence", `write "source-address" or "none"`, "%q is not a kind of persistence", p.Persistence)
-	}
+	p.validatePersistence(&list)
 	if p.SendProxy != "" && p.SendProxy != proxyV1 && p.SendProxy != proxyV2 {
 		list.Addf("send_proxy", `write "v1" or "v2", or remove it`, "%q is no version of the PROXY protocol", p.SendProxy)
 	}
@@ -152,7 +156,9 @@ func (p Pool) validate() error {
 			list.Under("", err)
 		}
 	}
+	list.Under("", p.validateClasses())
 	p.validateMembers(&list)
+	p.validateUpstream(&list)
 	return list.Err()
 }
 

@@ -31,7 +31,7 @@ func (p *Proxy) keepLimits(ctx context.Context) {
 				switch due := c.due.Load(); {
 				case due > 0 && due <= now:
 					c.speak(due, overdue)
-				case due > 0 && c.in(phaseAsking):
+				case due > 0 && (c.in(phaseAsking) || c.in(phaseQueued)):
 					look.add(c, due)
 				}
 			})
@@ -45,7 +45,7 @@ func (p *Proxy) watchEvery() time.Duration {
 	every := min(p.limits.read, p.limits.idle, p.limits.tunnel)
 	if live := p.live.Load(); live != nil {
 		for _, lp := range live.pools {
-			every = min(every, lp.responseTimeout)
+			every = min(every, lp.responseTimeout, lp.queueTimeout)
 		}
 	}
 	return min(max(every/8, minWatch), maxWatch)

@@ -106,27 +106,6 @@ func (w *wire) sendDirect(fd int) (done bool) {
 	return w.sent < len(w.out)
 }
 
-// readFd reads once. errno 0 with n 0 is the end.
-func readFd(fd int, p []byte) (n int, errno syscall.Errno) {
-	for {
-		n, err := unix.Read(fd, p)
-		errno, _ := err.(syscall.Errno) //nolint:errorlint // what the system call gives
-		if errno != unix.EINTR {
-			return n, errno
-		}
-	}
-}
-
-func writeFd(fd int, p []byte) (n int, errno syscall.Errno) {
-	for {
-		n, err := unix.Write(fd, p)
-		errno, _ := err.(syscall.Errno) //nolint:errorlint // what the system call gives
-		if errno != unix.EINTR {
-			return n, errno
-		}
-	}
-}
-
 // quiet says whether an idle connection is still open with nothing to read, for one that has TLS
 // above it: the look of ask does not apply there.
 func (w *wire) quiet() bool {

@@ -17,7 +17,7 @@ func (r *run) cpuRow(ctx context.Context, w workload) error {
 		if r.o.Quick {
 			break
 		}
-		r.bar.say(w.name + ": warming up " + v.name)
+		r.bar.Say(w.name + ": warming up " + v.name)
 		if _, err := r.drive(ctx, v, w, time.Second); err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (r *run) profileRow(ctx context.Context, w workload) error {
 	if err := os.MkdirAll(r.o.Profiles, 0o750); err != nil {
 		return err
 	}
-	r.bar.say(w.name + ": profile of " + ours)
+	r.bar.Say(w.name + ": profile of " + ours)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		_, err := r.drive(ctx, r.self, w, r.o.Length+2*time.Second)

@@ -55,7 +55,7 @@ func (r *run) halfLoad(ctx context.Context) (float64, error) {
 	for _, v := range r.stage.proxies {
 		var can []float64
 		for try := range tries {
-			r.bar.step("the most that it can do", try, tries, v.name)
+			r.bar.Step("the most that it can do", try+1, tries, v.name)
 			n, err := r.wrk(ctx, v, w, time.Second)
 			if err != nil {
 				return 0, err

@@ -21,7 +21,7 @@ const (
 func (r *run) idleRow(ctx context.Context) error {
 	row := Row{ID: rowIdle, Name: fmt.Sprintf("memory, %d idle clients", r.o.Idle), Unit: "MB resident"}
 	for _, v := range r.stage.proxies {
-		r.bar.say(row.Name + ": " + v.name)
+		r.bar.Say(row.Name + ": " + v.name)
 		n := r.o.Idle
 		if v == r.haproxy && n > r.stage.haproxyClients() {
 			n = r.stage.haproxyClients() - 100
@@ -46,7 +46,7 @@ func (r *run) idleRow(ctx context.Context) error {
 func (r *run) slowRow(ctx context.Context) error {
 	row := Row{ID: rowSlow, Name: fmt.Sprintf("memory, %d slow clients", r.o.Slow), Unit: "MB resident"}
 	for _, v := range r.stage.proxies {
-		r.bar.say(row.Name + ": " + v.name)
+		r.bar.Say(row.Name + ": " + v.name)
 		var healthy loadResult
 		got, err := r.crowded(ctx, v, task{Role: roleSlow, Target: v.plain, Conns: r.o.Slow}, func() error {
 			return r.stage.result(task{Role: roleLoad, Target: v.plain, Path: smallFile, Size: 1 << 10, Conns: 16, Rate: healthyRate, For: 2 * r.settle()}, &healthy)

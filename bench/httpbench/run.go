@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchpoint/bench/progress"
 )
 
 // Options says what is measured. Zero values mean the defaults.
@@ -78,7 +80,7 @@ type run struct {
 	self     *server
 	haproxy  *server
 	nginx    *server
-	bar      *bar
+	bar      *progress.Bar
 	report   *Report
 }
 
@@ -88,8 +90,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	r := &run{o: o, report: &Report{Rounds: o.Rounds, Length: o.Length}, bar: newBar(o.Progress)}
-	defer r.bar.clear()
+	r := &run{o: o, report: &Report{Rounds: o.Rounds, Length: o.Length}, bar: progress.New(o.Progress)}
+	defer r.bar.Clear()
 	var err error
 	if r.programs, err = findPrograms(); err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	r.describe(ctx)
 	for _, v := range append([]*server{s.upstream}, s.proxies...) {
-		r.bar.say("starting " + v.name)
+		r.bar.Say("starting " + v.name)
 		if err := s.start(ctx, v); err != nil {
 			return err
 		}
@@ -258,7 +260,7 @@ func (r *run) turns(what string, servers []*server, f func(*server) error) error
 			slices.Reverse(order)
 		}
 		for i, v := range order {
-			r.bar.step(what, round*len(order)+i, r.o.Rounds*len(order), v.name)
+			r.bar.Step(what, round*len(order)+i+1, r.o.Rounds*len(order), v.name)
 			if err := f(v); err != nil {
 				return err
 			}

@@ -1,0 +1,155 @@
+package lb
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"switchpoint/internal/covers"
+)
+
+// TestQueueStop: a process that stops serves those who wait while there is time, and cuts off the
+// rest.
+func TestQueueStop(t *testing.T) {
+	g := startGated(t)
+	r := start(t, limited(g, 1), func(o *Options) { o.DrainTimeout = 500 * ms })
+	first := askFor(t, r.addr, "/0")
+	eventually(t, "the first is there", func() bool { return len(g.paths()) == 1 })
+	second := askFor(t, r.addr, "/1")
+	eventually(t, "one waits", func() bool { return r.queued() == 1 })
+	third := askFor(t, r.addr, "/2")
+	eventually(t, "two wait", func() bool { return r.queued() == 2 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	eventually(t, "it stops", r.draining.Load)
+	g.gate <- struct{}{}
+	if status, _ := first.answer(t); status != 200 {
+		t.Errorf("the first: %d", status)
+	}
+	eventually(t, "the second is there", func() bool { return len(g.paths()) == 2 })
+	g.gate <- struct{}{}
+	if status, _ := second.answer(t); status != 200 {
+		t.Errorf("the second: %d", status)
+	}
+	eventually(t, "the third is there", func() bool { return len(g.paths()) == 3 })
+	if b, err := io.ReadAll(third.Reader); len(b) > 0 {
+		t.Errorf("the third got %q, %v", b, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestQueueStopWaiting: who still waits at the end of a drain is cut off, and Run ends.
+func TestQueueStopWaiting(t *testing.T) {
+	g := startGated(t)
+	r := start(t, limited(g, 1), func(o *Options) { o.DrainTimeout = 100 * ms })
+	askFor(t, r.addr, "/0")
+	eventually(t, "the first is there", func() bool { return len(g.paths()) == 1 })
+	second := askFor(t, r.addr, "/1")
+	eventually(t, "one waits", func() bool { return r.queued() == 1 })
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if b, err := io.ReadAll(second.Reader); len(b) > 0 {
+		t.Errorf("it got %q, %v", b, err)
+	}
+	if p := g.paths(); len(p) != 1 {
+		t.Errorf("at the member: %v", p)
+	}
+}
+
+// TestQueueTCP: connections of a tcp listener wait as requests do.
+func TestQueueTCP(t *testing.T) {
+	covers.Req(t, "LB10")
+	cfg := tcpConfig(services(startService(t, greet("a")))...)
+	cfg.Pools[0].Members[0].MaxInFlight, cfg.Pools[0].Queue = 1, 2
+	r := start(t, cfg)
+	first, name := greeted(t, r.addr)
+	if name != "a" {
+		t.Fatalf("got %q", name)
+	}
+	second, half, gone := dial(t, r.addr), (*net.TCPConn)(nil), (*net.TCPConn)(nil)
+	eventually(t, "one waits", func() bool { return r.queued() == 1 })
+	gone = dial(t, r.addr)
+	eventually(t, "two wait", func() bool { return r.queued() == 2 })
+	cutOff(t, r.addr)
+	_ = gone.SetLinger(0)
+	_ = gone.Close()
+	eventually(t, "one has gone", func() bool { return r.queued() == 1 })
+	half = dial(t, r.addr)
+	if err := half.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "two wait again", func() bool { return r.queued() == 2 })
+	_ = first.Close()
+	if got := line(t, second); got != "a" {
+		t.Errorf("the second got %q", got)
+	}
+	_ = second.Close()
+	if got := line(t, half); got != "a" {
+		t.Errorf("the third got %q", got)
+	}
+	_ = half.Close()
+	eventually(t, "all have ended", func() bool { return r.Status().Pools[0].Members[0].InFlight == 0 && r.queued() == 0 })
+}
+
+// TestQueueTCPLate: a connection that gets no place in time is cut off.
+func TestQueueTCPLate(t *testing.T) {
+	cfg := tcpConfig(services(startService(t, greet("a")))...)
+	cfg.Pools[0].Members[0].MaxInFlight, cfg.Pools[0].QueueTimeout = 1, 50*ms
+	r := start(t, cfg)
+	if _, name := greeted(t, r.addr); name != "a" {
+		t.Fatalf("got %q", name)
+	}
+	cutOff(t, r.addr)
+	if r.ends(queueLate) != 1 {
+		t.Errorf("%v ended late", r.ends(queueLate))
+	}
+}
+
+// TestQueueUnderLoad: many clients over few places: everybody is served, the limits hold, and
+// nothing is left over.
+func TestQueueUnderLoad(t *testing.T) {
+	g := startGated(t)
+	b := startBackend(t, says("b"))
+	cfg := plainConfig([]Member{{Name: "a", Address: g.addr, MaxInFlight: 2}, {Name: "b", Address: b.addr, MaxInFlight: 3}})
+	cfg.Pools[0].Method = DefaultMethod
+	for range 900 {
+		g.gate <- struct{}{}
+	}
+	r := start(t, cfg)
+	var clients sync.WaitGroup
+	for range 24 {
+		clients.Go(func() {
+			c := client(t, nil)
+			for range 30 {
+				resp, err := c.Get("http://" + r.addr + "/")
+				if err != nil || resp.StatusCode != 200 {
+					t.Errorf("%v %v", resp, err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	clients.Wait()
+	if g.most > 2 {
+		t.Errorf("%d requests at once at a member that takes 2", g.most)
+	}
+	pool := r.live.Load().pools[0]
+	for i, u := range pool.ups {
+		if u.held.Load() != 0 || u.InFlight() != 0 || u.queue.depth.Load() != 0 {
+			t.Errorf("member %d: %d places held, %d in flight", i, u.held.Load(), u.InFlight())
+		}
+	}
+	if pool.waits.Load() != 0 || pool.queue.depth.Load() != 0 || pool.queue.first != nil {
+		t.Error("somebody is left in the queue")
+	}
+	if all := strings.Join(g.paths(), ""); len(all) == 0 {
+		t.Error("the member with few places got nothing")
+	}
+}
