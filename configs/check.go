@@ -88,6 +88,11 @@ func (c *Config) checkReferences() error {
 		}
 	}
 	if c.LB != nil {
+		for i, m := range c.LB.Nodes.Peers {
+			if m != c.Node.Name { // all nodes may share one list
+				checkKnown(&l, element("lb.nodes.peers", i), "peer.trust", m, c.peerNames())
+			}
+		}
 		for i, p := range c.LB.Pools {
 			if p.Monitor != "" {
 				checkKnown(&l, fmt.Sprintf("lb.pool[%d].monitor", i), "monitor", p.Monitor, monitors)

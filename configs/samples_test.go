@@ -42,7 +42,7 @@ func TestSamplesAsTheyStand(t *testing.T) {
 }
 
 // commented finds settings that are there as a comment: "#key = value", "#[section]".
-var commented = regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`)
+var commented = regexp.MustCompile(`(?m)^#([a-z0-9_]+ = |\[)`)
 
 // instead finds settings that exclude what stands above them; they are shown and not in force.
 var instead = regexp.MustCompile(`(?m)^(\w+ = .* # instead of )`)
@@ -60,6 +60,7 @@ func withAllSettings(t *testing.T, name string) (path string, text string) {
 	writeFile(t, filepath.Join(dir, "secrets", "admin-token"), "token\n")
 	writeFile(t, filepath.Join(dir, "secrets", "postgres"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "dns-cookies"), "e5e973e5a6b2a43f48e7dc849e37bfcf\n")
+	writeFile(t, filepath.Join(dir, "secrets", "lb-cookies"), "x7Jw2mQ9sK4dP8vT1nR6yB3gL5cZ0aHf\n")
 	writeFile(t, filepath.Join(dir, "secrets", "tickets"), "Vq3n0yR6rS1kq2bQm5c8t7w9z4x6v8b1\n")
 	writeGeo(t, filepath.Join(dir, "GeoLite2-Country.mmdb"))
 	b, err := os.ReadFile(name)

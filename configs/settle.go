@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"switchpoint/broker"
+	"switchpoint/healthcheck"
+	"switchpoint/healthcheck/isalive"
+	"switchpoint/lb"
 )
 
 // settle fills what belongs to the process and makes paths, which are relative to dir in the
@@ -39,6 +43,13 @@ func (c *Config) settle(dir string) {
 		for i := range c.LB.Listeners {
 			c.LB.Listeners[i].TicketSecret = secretUnder(dir, c.LB.Listeners[i].TicketSecret)
 		}
+		for i := range c.LB.Pools {
+			p := &c.LB.Pools[i]
+			p.PersistenceSecret = secretUnder(dir, p.PersistenceSecret)
+			if p.Persistence == "" && c.asksBrokers(p.Monitor) {
+				p.Persistence = lb.PersistSession
+			}
+		}
 	}
 	if c.Broker != nil {
 		db := &c.Broker.Database
@@ -47,6 +58,17 @@ func (c *Config) settle(dir string) {
 			setDefault(&db.Path, filepath.Join(c.Node.StateDir, "broker.db"))
 		}
 	}
+}
+
+// asksBrokers says whether a monitor asks for the is_alive page, so that what it watches are brokers.
+func (c *Config) asksBrokers(monitor string) bool {
+	i := slices.IndexFunc(c.Monitors, func(m healthcheck.Monitor) bool { return m.Name == monitor })
+	if i < 0 {
+		return false
+	}
+	m := c.Monitors[i].WithDefaults()
+	f := strings.Fields(m.Send)
+	return (m.Kind == "http" || m.Kind == "https") && len(f) > 1 && isalive.Match(f[1])
 }
 
 // paths lists every value that names a file or folder.
