@@ -90,6 +90,9 @@ type Monitor struct {
 
 	// Port is asked instead of the port of the target's address; 0 keeps that one.
 	Port int `toml:"port"`
+	// SendProxy (http, https, tcp) begins each connection with a header of the PROXY protocol, "v1"
+	// or "v2", for targets that listen for it. It says that the connection is the prober's own.
+	SendProxy string `toml:"send_proxy"`
 	// MinValidity (tls) is how long the certificate must still be valid.
 	MinValidity time.Duration `toml:"min_validity"`
 	// Query (dns) is the question, "NAME TYPE"; the type may be left out and is A then.

@@ -12,6 +12,29 @@ import (
 type dialer struct {
 	resolver *net.Resolver
 	net      net.Dialer
+	proxy    []byte // begins each connection
+}
+
+// proxyHeader is what a prober says of its own connection in a version of the PROXY protocol:
+// UNKNOWN in v1, LOCAL in v2 (haproxy proxy-protocol.txt 2.1, 2.2); nil for no version.
+func proxyHeader(version string) []byte {
+	switch version {
+	case "v1":
+		return []byte("PROXY UNKNOWN\r\n")
+	case "v2":
+		return []byte("\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00")
+	}
+	return nil
+}
+
+// introduced gives a dialer that begins its connections as m wants it.
+func (d *dialer) introduced(m Monitor) *dialer {
+	if m.SendProxy == "" {
+		return d
+	}
+	own := *d
+	own.proxy = proxyHeader(m.SendProxy)
+	return &own
 }
 
 // newDialer uses the DNS server of the settings for host names, or the system's resolver.
@@ -75,6 +98,13 @@ func (d *dialer) dial(ctx context.Context, address string, r *Result) *wire {
 		_ = conn.Close() // the connection is already broken: its first error is the reason
 		r.fail(ctx, inConnect, err)
 		return nil
+	}
+	if len(d.proxy) > 0 {
+		if _, err = conn.Write(d.proxy); err != nil {
+			_ = conn.Close()
+			r.fail(ctx, inSend, err)
+			return nil
+		}
 	}
 	release := context.AfterFunc(ctx, func() {
 		_ = conn.SetDeadline(time.Unix(1, 0)) // wakes every wait; a closed connection has none

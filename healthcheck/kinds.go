@@ -25,6 +25,7 @@ var keyKinds = map[string][]string{
 	"ca":              {"https", "tls", "ldap", "postgres", "xmlrpc"},
 	"no_verify":       {"https", "tls", "ldap", "xmlrpc"},
 	"port":            {"http", "https", "tcp", "tls", "dns", "ldap", "postgres", "xmlrpc", "agent"},
+	"send_proxy":      {"http", "https", "tcp"},
 	"min_validity":    {"tls"},
 	"query":           {"dns"},
 	"tls":             {"ldap", "xmlrpc"},
@@ -99,6 +100,9 @@ func (m Monitor) validateKind(l *problem.List) {
 	if m.Port < 0 || m.Port > 65535 {
 		l.Addf("port", "write 1 to 65535, or leave it out", "%d is no port", m.Port)
 	}
+	if m.SendProxy != "" && proxyHeader(m.SendProxy) == nil {
+		l.Addf("send_proxy", `write "v1" or "v2", or leave it out`, "%q is no version of the PROXY protocol", m.SendProxy)
+	}
 	switch m.Kind {
 	case "tls":
 		if m.MinValidity < 0 {
@@ -136,7 +140,7 @@ func sameKindKeys(a, b Monitor) bool {
 	if !slices.Equal(a.Command, b.Command) {
 		return false
 	}
-	return a.Port == b.Port && a.MinValidity == b.MinValidity && a.Query == b.Query &&
+	return a.Port == b.Port && a.SendProxy == b.SendProxy && a.MinValidity == b.MinValidity && a.Query == b.Query &&
 		a.TLS == b.TLS && a.StartTLS == b.StartTLS && a.BindDN == b.BindDN && a.BindPassword == b.BindPassword &&
 		a.BaseDN == b.BaseDN && a.Filter == b.Filter && a.User == b.User && a.Password == b.Password &&
 		a.Database == b.Database && a.SSLMode == b.SSLMode && a.Role == b.Role && a.MaxLag == b.MaxLag &&

@@ -32,6 +32,7 @@ type lines struct {
 type lineKey struct {
 	address string
 	secure  string // what the TLS handshake verified; empty without TLS
+	proxy   string // send_proxy
 }
 
 type line struct {

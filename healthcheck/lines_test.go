@@ -235,7 +235,7 @@ func TestTLSResumption(t *testing.T) {
 	m := quick("https")
 	m.CA = a.file
 	k := keep(t, m, 2, addr)
-	k.grown(lineKey{addr, "\x00" + a.file})
+	k.grown(lineKey{address: addr, secure: "\x00" + a.file})
 	for i := range 6 {
 		if r := k.ask(Up, "200", i%2 == 1); r.CertExpiry.IsZero() {
 			t.Error("the expiry of the certificate is not known on this connection")

@@ -18,6 +18,7 @@ type exchange func(ctx context.Context, address string, r *Result)
 func newProber(m Monitor, d *dialer) (prober, error) {
 	var ask exchange
 	var err error
+	d = d.introduced(m)
 	switch m.Kind {
 	case "http":
 		ask, err = newHTTP(m, d)

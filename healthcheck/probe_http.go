@@ -62,7 +62,7 @@ func newHTTP(m Monitor, d *dialer) (exchange, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, address string, r *Result) {
-		w.ask(ctx, lineKey{address: address}, r, func(*lines) *wire { return d.dial(ctx, address, r) })
+		w.ask(ctx, lineKey{address: address, proxy: m.SendProxy}, r, func(*lines) *wire { return d.dial(ctx, address, r) })
 	}, nil
 }
 

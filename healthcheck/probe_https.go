@@ -27,7 +27,7 @@ func newHTTPS(m Monitor, d *dialer) (exchange, error) {
 		verified += "\x00anything"
 	}
 	return func(ctx context.Context, address string, r *Result) {
-		k := lineKey{address: address, secure: verified}
+		k := lineKey{address: address, secure: verified, proxy: m.SendProxy}
 		w.ask(ctx, k, r, func(l *lines) *wire { return secureLine(ctx, d, base, l, k, r) })
 	}, nil
 }

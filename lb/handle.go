@@ -148,6 +148,7 @@ func (ex *exchange) choose(waiting bool) {
 			ex.member, ex.reason.How = -1, choice.BoundFull
 			return
 		}
+		ex.pool.ups[ex.member].chosen.by[choice.Pinned].Add(1)
 	} else {
 		ex.member, ex.reason = ex.pool.take(&ex.q, ex.ready, waiting)
 	}

@@ -15,15 +15,20 @@ func (lp *livePool) fillMethod(q *choice.Question, client netip.Addr) {
 		from := client.As16()
 		q.Hash, q.Keys = choice.HashKey(from[:]), lp.keys
 	case choice.FastestNodeName:
-		for i, mates := range lp.nodes {
-			n := int64(0)
-			for _, u := range mates {
-				n += u.InFlight()
-			}
-			q.Loads[i].NodeInFlight = n
-		}
+		lp.fillNodes(q)
 	case choice.NetScalerName:
 		q.Startup = lp.startup.Holds(q.Draw)
+	}
+}
+
+// fillNodes adds what is in flight at each member's node; lp.nodes is empty for other methods.
+func (lp *livePool) fillNodes(q *choice.Question) {
+	for i, mates := range lp.nodes {
+		n := int64(0)
+		for _, u := range mates {
+			n += u.InFlight()
+		}
+		q.Loads[i].NodeInFlight = n
 	}
 }
 

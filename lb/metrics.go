@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/lb/choice"
 )
 
 // codeClasses are "closed" (no answer was given) and "1xx" to "5xx".
@@ -138,6 +140,13 @@ var (
 		"Bytes carried over upgraded connections, by direction: up (from clients), down.", []string{"pool", "direction"}, nil)
 	descQueued = prometheus.NewDesc("switchpoint_lb_queued_requests",
 		"Requests that wait for a place at a member.", []string{"pool"}, nil)
+	descChoices = prometheus.NewDesc("switchpoint_lb_choices_total",
+		"Choices of a member, by the rule: persistence, persistence-draining (it keeps its clients), method (lb_method), method-all-failing and method-panic (so, over members to which connects failed), connection (NTLM or Negotiate).",
+		[]string{"pool", "member", "by"}, nil)
+	descPool = prometheus.NewDesc("switchpoint_lb_pool_info",
+		"1, with how the pool chooses and knows clients again.", []string{"pool", "lb_method", "persistence"}, nil)
+	descState = prometheus.NewDesc("switchpoint_lb_member_state",
+		"1 for the state of a member that decisions go by: its health under what operators say.", []string{"pool", "member", "state"}, nil)
 	descStick = prometheus.NewDesc("switchpoint_lb_persistence_entries",
 		"Clients (source addresses, session tokens) bound to a member.", []string{"pool", "member"}, nil)
 	descStickEvicted = prometheus.NewDesc("switchpoint_lb_persistence_evictions_total",
@@ -165,6 +174,9 @@ func (p *Proxy) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descConns
 	ch <- descStick
 	ch <- descStickEvicted
+	ch <- descChoices
+	ch <- descPool
+	ch <- descState
 }
 
 // Collect implements prometheus.Collector.
@@ -193,14 +205,21 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	if live == nil {
 		return
 	}
-	bound := p.sticks.Counts(time.Duration(p.now()))
+	bound, snap := p.sticks.Counts(time.Duration(p.now())), p.snapshot()
 	ch <- prometheus.MustNewConstMetric(descStickEvicted, prometheus.CounterValue, float64(p.sticks.Evicted()))
 	for _, lp := range live.pools {
+		gauge(descPool, 1, lp.name, lp.method, lp.persist.kind)
 		gauge(descQueued, float64(lp.waits.Load()), lp.name)
 		gauge(descTunnels, float64(lp.tunnels.Load()), lp.name)
 		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelUp.Load()), lp.name, "up")
 		ch <- prometheus.MustNewConstMetric(descTunnelBytes, prometheus.CounterValue, float64(lp.tunnelDown.Load()), lp.name, "down")
+		var q choice.Question
+		lp.fillStates(&q, snap)
 		for i, u := range lp.ups {
+			u.chosen.each(func(by string, n uint64) {
+				ch <- prometheus.MustNewConstMetric(descChoices, prometheus.CounterValue, float64(n), lp.name, lp.members[i].name, by)
+			})
+			gauge(descState, 1, lp.name, lp.members[i].name, q.States[i].State.String())
 			gauge(descInFlight, float64(u.InFlight()), lp.name, lp.members[i].name)
 			gauge(descStick, float64(bound[u.id]), lp.name, lp.members[i].name)
 		}

@@ -235,6 +235,7 @@ func (p *Proxy) clean(ctx context.Context) {
 				lp.budget.tick(lp.draws.Load())
 				for _, u := range lp.ups {
 					u.expire(p.now())
+					u.chosen.tick()
 				}
 			}
 			p.closeDown(live)

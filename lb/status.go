@@ -40,6 +40,9 @@ type PoolStatus struct {
 	// Upgraded are the open connections that were upgraded (WebSocket).
 	Upgraded int64          `json:"upgraded"`
 	Members  []MemberStatus `json:"members"`
+	// Listeners lead to the pool; those of which it is only the backup are not among them.
+	Listeners   []string `json:"listeners"`
+	Persistence string   `json:"persistence"`
 }
 
 // MemberStatus is one member.
@@ -49,9 +52,12 @@ type MemberStatus struct {
 	// State is what decisions go by: Health under what operators say. Why is the reason.
 	State string `json:"state"`
 	Why   string `json:"why"`
-	// Health is what the monitor measures, HealthWhy the reason.
-	Health    string `json:"health"`
-	HealthWhy string `json:"health_why"`
+	// Standing is how far it comes in the choice for a client that nothing binds.
+	Standing string `json:"standing"`
+	// Health is what the monitor measures since Since (zero: always), HealthWhy the reason.
+	Health    string    `json:"health"`
+	HealthWhy string    `json:"health_why"`
+	Since     time.Time `json:"since,omitzero"`
 	// Words are what operators say of the member now, Drain how far that has come.
 	Words      []Word `json:"words,omitempty"`
 	Drain      string `json:"drain,omitempty"`
@@ -73,6 +79,10 @@ type MemberStatus struct {
 	// Requests counts its answers by class of status code ("closed", "1xx" to "5xx"), over all
 	// listeners since the member was added.
 	Requests map[string]uint64 `json:"requests"`
+	// Chosen is how often it was chosen since it was added, by the rule; Lately in the last minute,
+	// by all of them.
+	Chosen map[string]uint64 `json:"chosen"`
+	Lately uint64            `json:"lately"`
 }
 
 // Status reads it all. It is dear: all persistence entries are counted.
@@ -92,17 +102,14 @@ func (p *Proxy) Status() Status {
 			Pool: live.listeners[i].own().name, Connections: l.conns.len(),
 		})
 	}
-	var bound map[uint32]int
-	if len(live.pools) > 0 { // all share one table
-		bound = live.pools[0].sticks.Counts(time.Duration(p.now()))
-	}
+	bound := p.sticks.Counts(time.Duration(p.now())) // of all pools
 	for _, lp := range live.pools {
-		st.Pools = append(st.Pools, p.poolStatus(lp, bound))
+		st.Pools = append(st.Pools, p.poolStatus(live, lp, bound))
 	}
 	return st
 }
 
-func (p *Proxy) poolStatus(lp *livePool, bound map[uint32]int) PoolStatus {
+func (p *Proxy) poolStatus(live *live, lp *livePool, bound map[uint32]int) PoolStatus {
 	snap, now := p.snapshot(), p.now()
 	var q choice.Question
 	lp.fill(&q, snap, now)
@@ -110,6 +117,7 @@ func (p *Proxy) poolStatus(lp *livePool, bound map[uint32]int) PoolStatus {
 	ps := PoolStatus{
 		Name: lp.name, Method: lp.method, Serving: why,
 		Queued: lp.waits.Load(), QueueLimit: lp.maxWaiting, Upgraded: lp.tunnels.Load(),
+		Persistence: lp.persist.kind, Listeners: live.leadTo(lp),
 	}
 	if lp.backup != nil {
 		ps.Backup = lp.backup.name
@@ -121,8 +129,10 @@ func (p *Proxy) poolStatus(lp *livePool, bound map[uint32]int) PoolStatus {
 			ps.ServedBy = b.name
 		}
 	}
+	standings, _ := choice.Standings(&q)
 	for i := range lp.members {
 		m := lp.memberStatus(&q, i, snap, now)
+		m.Standing = standings[i].String()
 		m.Bound = bound[lp.ups[i].id]
 		m.Drain = m.drainage(time.Now())
 		ps.Members = append(ps.Members, m)
@@ -135,13 +145,19 @@ func (lp *livePool) memberStatus(q *choice.Question, i int, snap *healthcheck.Sn
 	st := MemberStatus{
 		Name: m.name, Address: m.address,
 		State: q.States[i].State.String(), Why: q.States[i].Reason,
-		Health: health.State.String(), HealthWhy: health.Reason,
+		Health: health.State.String(), HealthWhy: health.Reason, Since: health.Since,
 		Words: lp.holding(i), Weight: q.Weights[i], Configured: lp.weights[i], Priority: lp.priority(i),
 		InFlight: u.InFlight(), MaxInFlight: m.most, Queued: u.queue.depth.Load(),
 		Failing: q.Loads[i].Failing, Shunned: q.Loads[i].Shunned,
 		Back: lp.growing(q.Loads[i].Since).Seconds(),
 		TTFB: make(map[string]float64), Requests: make(map[string]uint64),
+		Chosen: make(map[string]uint64), Lately: u.chosen.lately(),
 	}
+	u.chosen.each(func(by string, n uint64) {
+		if n > 0 {
+			st.Chosen[by] = n
+		}
+	})
 	for class := range len(lp.classes) + 1 {
 		c := choice.Class(class) // #nosec G115 -- few
 		if t := u.Load(now, c).TTFB; t > 0 {
@@ -207,4 +223,27 @@ func (lp *livePool) measured(i int, snap *healthcheck.Snapshot) string {
 		return ""
 	}
 	return snap.Member(lp.members[i].check).State.String()
+}
+
+// leadTo gives the listeners that send requests to a pool by themselves.
+func (l *live) leadTo(lp *livePool) (names []string) {
+	for _, ll := range l.listeners {
+		if ll.toHTTPS != nil {
+			continue
+		}
+		for _, n := range ll.pools() {
+			if l.pools[n] == lp {
+				names = append(names, ll.name)
+			}
+		}
+	}
+	return names
+}
+
+// waiting is how many requests wait for a place at this very member, or for any.
+func (ps *PoolStatus) waiting(m *MemberStatus) string {
+	if m.Queued == 0 && ps.Queued == 0 {
+		return "nobody waits"
+	}
+	return fmt.Sprintf("%d requests wait for it alone, %d of at most %d for a place in the pool", m.Queued, ps.Queued, ps.QueueLimit)
 }

@@ -29,6 +29,7 @@ type upstream struct {
 	address string
 	places
 	answers [codeClasses]atomic.Uint64 // by class of status code
+	chosen  chosen
 	queue   queue                      // of clients whose session lives here, while it is full
 
 	mu      sync.Mutex

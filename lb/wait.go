@@ -29,6 +29,7 @@ func (lp *livePool) take(q *choice.Question, now int64, waiting bool) (int, choi
 			return -1, r
 		}
 		if lp.ups[i].enter(now, q.Class, lp.dial.timeout) {
+			lp.ups[i].chosen.by[r.How].Add(1)
 			return i, r
 		}
 		q.Loads[i].Full = true

@@ -32,7 +32,7 @@ func explainCommand() *cobra.Command {
 
   which data centre   --client IP --name NAME [--type A|AAAA|SRV] [--subnet PREFIX]
   which broker        --client IP [--listener NAME] [--host NAME] [--path /PATH]
-  whose home          --user USER [--directory NAME]
+  whose home          --user USER [--directory NAME] [--client IP]
   a refusal           --ref REF
 
 Ask a running node with --node STATE_DIR (or the path of its admin.sock). With -c FILE instead, the
@@ -81,7 +81,7 @@ func (e explainFlags) run(cmd *cobra.Command) error {
 	case e.ref != "":
 		path, query = "explain/ref", url.Values{"ref": {e.ref}}
 	case e.user != "":
-		path, query = "explain/login", url.Values{"user": {e.user}, "directory": {e.directory}}
+		path, query = "explain/login", url.Values{"user": {e.user}, "directory": {e.directory}, "client": {e.client}}
 	case e.name != "":
 		path, query = "explain/dns", e.dnsQuery(cmd)
 	case e.client == "":

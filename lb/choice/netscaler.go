@@ -13,7 +13,9 @@ func NetScaler(q *Question, among []int) int {
 	if q.Startup {
 		return RoundRobin(q, among)
 	}
-	return cheapest(q, among, 1, func(i int) float64 {
-		return float64(max(0, q.Loads[i].InFlight)) * float64(q.Loads[i].OK200) / weightOf(q, i)
-	})
+	return cheapest(q, among, 1, func(i int) float64 { return netScalerCost(q, i) })
+}
+
+func netScalerCost(q *Question, i int) float64 {
+	return float64(max(0, q.Loads[i].InFlight)) * float64(q.Loads[i].OK200) / weightOf(q, i)
 }

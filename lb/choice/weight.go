@@ -12,11 +12,16 @@ const rampFloor = 0.1
 // weightOf is a member's weight in this decision: the configured one, of which a member that came
 // back has a part that grows evenly over slow_start.
 func weightOf(q *Question, i int) float64 {
-	w := float64(max(1, q.Weights[i]))
-	if since := q.Loads[i].Since; since > 0 && since < q.SlowStart {
-		w *= max(rampFloor, float64(since)/float64(q.SlowStart))
+	return float64(max(1, q.Weights[i])) * Ramp(q.Loads[i].Since, q.SlowStart)
+}
+
+// Ramp is the part of its weight that a member has when it is back for since (0: it was always
+// there).
+func Ramp(since, slowStart time.Duration) float64 {
+	if since <= 0 || since >= slowStart {
+		return 1
 	}
-	return w
+	return max(rampFloor, float64(since)/float64(slowStart))
 }
 
 // cheapest chooses the member with the lowest cost. Those that cost no more than slack times as
