@@ -79,6 +79,10 @@ bench-health: build ## 100,000 health checks: CPU, lateness and memory of the pr
 bench-lb: deps build ## the balancer beside HAProxy and nginx (15 minutes); table, bench-lb.json, bench-lb.svg
 	bin/switchpoint bench http --json bin/bench-lb.json --svg bin/bench-lb.svg
 
+.PHONY: bench-cluster
+bench-cluster: deps build ## job queue, login statement beside pgbench, connects (4 minutes); table, bench-cluster.json
+	bin/switchpoint bench cluster --json bin/bench-cluster.json
+
 .PHONY: bench-sim
 bench-sim: build ## lb_method beside the rules of other balancers, simulated (4 minutes); table, bench-sim.json, bench-sim.svg
 	bin/switchpoint simulate --json bin/bench-sim.json --svg bin/bench-sim.svg
@@ -87,6 +91,7 @@ bench-sim: build ## lb_method beside the rules of other balancers, simulated (4 
 bench-smoke: deps build ## every benchmark once: does it still run?
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	bin/switchpoint bench http --quick
+	bin/switchpoint bench cluster --quick
 	bin/switchpoint simulate --quick
 
 .PHONY: ci

@@ -36,6 +36,8 @@ type Options struct {
 	Ready func() error
 	// Routes are the operations, as "METHOD /path" of net/http.ServeMux below /admin/v1/.
 	Routes map[string]Operation
+	Name   string // of the node, for the console
+	Pages  []Page // of the console; none: there is no console
 }
 
 // Server answers on the socket and, if configured, on TCP.
@@ -49,11 +51,15 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{}
 	handler := routes(o)
+	open, err := withConsole(o, nil, handler)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
 	socket, err := listenSocket(o.Socket)
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}
-	s.add(socket, handler, o.Log)
+	s.add(socket, open, o.Log)
 	if o.Config.Listen == "" {
 		return s, nil
 	}
@@ -62,9 +68,31 @@ func New(o Options) (*Server, error) {
 		_ = socket.Close()
 		return nil, fmt.Errorf("admin listener %s: %w", o.Config.Listen, err)
 	}
+	gated, err := withConsole(o, newGate(token), requireToken(token, handler))
+	if err != nil {
+		_ = socket.Close()
+		_ = tcp.Close()
+		return nil, fmt.Errorf("admin: %w", err)
+	}
 	s.tcp = tcp.Addr()
-	s.add(tcp, requireToken(token, handler), o.Log)
+	s.add(tcp, gated, o.Log)
 	return s, nil
+}
+
+// withConsole puts the console beside the rest. It has a door of its own (g), so what guards the
+// rest need not make an exception for it.
+func withConsole(o Options, g *gate, rest http.Handler) (http.Handler, error) {
+	if len(o.Pages) == 0 {
+		return rest, nil
+	}
+	c, err := newConsole(o, g)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(consolePath, c.handler())
+	mux.Handle("/", rest)
+	return mux, nil
 }
 
 func (s *Server) add(l net.Listener, h http.Handler, log *slog.Logger) {
@@ -135,14 +163,23 @@ func listenSocket(path string) (net.Listener, error) {
 	return l, nil
 }
 
-func listenTCP(c Config) (net.Listener, string, error) {
-	text, err := os.ReadFile(c.TokenFile)
+// ReadToken reads the bearer token out of its file.
+func ReadToken(path string) (string, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("read token file: %w", err)
+		return "", fmt.Errorf("read token file: %w", err)
 	}
 	token := strings.TrimSpace(string(text))
 	if len(token) < 16 {
-		return nil, "", fmt.Errorf("token file %s holds fewer than 16 characters; write a random token into it", c.TokenFile)
+		return "", fmt.Errorf("token file %s holds fewer than 16 characters; write a random token into it", path)
+	}
+	return token, nil
+}
+
+func listenTCP(c Config) (net.Listener, string, error) {
+	token, err := ReadToken(c.TokenFile)
+	if err != nil {
+		return nil, "", err
 	}
 	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {

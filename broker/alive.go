@@ -23,11 +23,16 @@ func (b *Broker) Alive() isalive.Answer {
 	return a
 }
 
+// NotServing says why no login can be served now, or "".
+func (b *Broker) NotServing() string { return b.notServing() }
+
 // notServing says why no login can be served, or "".
 func (b *Broker) notServing() string {
 	switch {
 	case b.fenced.Load():
 		return "another process has taken over the site id"
+	case b.left():
+		return "it has left the cluster"
 	case b.readDown.Load():
 		return "the database does not answer"
 	case b.writeDown.Load():

@@ -108,6 +108,9 @@ func diff(a, b Setup) []Change {
 	}{
 		{"directory", a.Directories, b.Directories, "name"},
 		{"destination", a.Destinations, b.Destinations, "name"},
+		{"protocol", a.Protocols, b.Protocols, "name"},
+		{"power", a.Powers, b.Powers, "name"},
+		{"center", a.Centers, b.Centers, "name"},
 		{"desktop_pool", a.DesktopPools, b.DesktopPools, "name"},
 		{"desktop", a.Desktops, b.Desktops, "name"},
 		{"policy", a.Policies, b.Policies, "name"},

@@ -31,10 +31,14 @@ type Options struct {
 	Name       string // of the node
 	Datacenter string
 	Version    string // of the program
-	Store      Store
-	Log        *slog.Logger
-	Metrics    prometheus.Registerer
-	Monitors   []string // names of the process's [[monitor]] entries
+	// UUID, IP, MAC and Fingerprint as in Node; Booted is the start of the process when zero, and
+	// Fingerprint that of Config when empty.
+	UUID, IP, MAC, Fingerprint string
+	Booted                     time.Time
+	Store                      Store
+	Log                        *slog.Logger
+	Metrics                    prometheus.Registerer
+	Monitors                   []string // names of the process's [[monitor]] entries
 
 	// SetChecks is told which checks destinations and directories need whenever that changes; Ref and
 	// Snapshot read their states. All three nil: every destination counts as available.
@@ -46,27 +50,37 @@ type Options struct {
 
 	// AskAssigned asks the cluster of d over the peer channel; nil: nobody can be asked.
 	AskAssigned func(ctx context.Context, d redirect.Destination, q AssignedQuestion) (bool, error)
+	// AskSession asks the broker of this cluster with that name over the peer channel; nil: nobody
+	// can be asked, and sessions of other brokers are read from the store.
+	AskSession func(ctx context.Context, broker string, q SessionQuestion) (SessionAnswer, error)
 }
 
 // Broker is one broker process of a cluster. Its methods are safe for concurrent use.
 type Broker struct {
-	o        Options
-	cfg      Config
-	log      *slog.Logger
-	metrics  *metrics
-	member   Membership
-	loading  sync.Mutex // one load of the setup at a time
-	table    atomic.Pointer[table]
-	admit    *admission
-	assigned assignedCache
-	dummy    phc // what the password of an unknown local user is compared with
+	o         Options
+	cfg       Config
+	log       *slog.Logger
+	metrics   *metrics
+	member    atomic.Pointer[Membership]
+	loading   sync.Mutex // one load of the setup at a time
+	table     atomic.Pointer[table]
+	admit     *admission
+	assigned  assignedCache
+	sessions  sessionCache
+	originals originals // who has signed in the sessions of other brokers
+	dummy     phc       // what the password of an unknown local user is compared with
 
 	hashing   chan struct{} // bounds the memory that local sign-ins take at once
 	recording chan struct{} // bounds the refusals that are being written: a flood of them must not starve logins
 	readDown  atomic.Bool   // the newest background read of the store failed
 	writeDown atomic.Bool   // the newest heartbeat could not be written
 	fenced    atomic.Bool   // a later process took over the site id
+	leaving   chan struct{} // closed by Detach: it serves no more
+	detach    sync.Mutex    // one Detach at a time
+	beating   sync.Mutex    // held by a beat, and while the store takes the broker out
 	reload    chan struct{} // asks for a reload before the next poll
+	beats     beats         // heartbeats of agents that wait for their batch
+	jobAdded  chan struct{} // tells the worker of this process of a job
 }
 
 // New joins the cluster and loads its setup. The store must answer; a directory that is down is
@@ -78,11 +92,17 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	if o.Store == nil {
 		return nil, errors.New("broker: Options.Store is missing")
 	}
+	if o.Booted.IsZero() {
+		o.Booted = time.Now()
+	}
+	if o.Fingerprint == "" {
+		o.Fingerprint = o.Config.Fingerprint(o.Version)
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
-		o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1),
+		o: o, cfg: o.Config.WithDefaults(), log: o.Log, reload: make(chan struct{}, 1), jobAdded: make(chan struct{}, 1), leaving: make(chan struct{}),
 		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)), recording: make(chan struct{}, recordAtOnce),
 	}
 	b.table.Store(&table{}) // never nil, not even for a scrape during New
@@ -116,16 +136,24 @@ func (b *Broker) makeDummy() error {
 func (b *Broker) join(ctx context.Context) error {
 	proposal := Cluster{Name: b.cfg.Cluster}
 	rand.Read(proposal.Secret[:]) // never fails (crypto/rand)
-	n := Node{Name: b.o.Name, Datacenter: b.o.Datacenter, Version: b.o.Version, SiteID: b.cfg.SiteID, Booted: time.Now()}
-	var err error
-	b.member, err = b.o.Store.Join(ctx, n, proposal, liveness)
-	return err
+	m, err := b.o.Store.Join(ctx, b.Node(), proposal, Liveness)
+	if err != nil {
+		return err
+	}
+	b.member.Store(&m)
+	return nil
 }
 
 // Node says who this broker is.
 func (b *Broker) Node() Node {
-	return Node{Name: b.o.Name, Datacenter: b.o.Datacenter, Version: b.o.Version, SiteID: b.cfg.SiteID}
+	return Node{
+		Name: b.o.Name, Datacenter: b.o.Datacenter, Version: b.o.Version, SiteID: b.cfg.SiteID, Booted: b.o.Booted,
+		UUID: b.o.UUID, IP: b.o.IP, MAC: b.o.MAC, Fingerprint: b.o.Fingerprint,
+	}
 }
+
+// Member is the broker's place in the cluster now; it changes when it was removed and has joined again.
+func (b *Broker) Member() Membership { return *b.member.Load() }
 
 // Cluster is the name of the broker's cluster.
 func (b *Broker) Cluster() string { return b.cfg.Cluster }

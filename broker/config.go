@@ -25,8 +25,11 @@ type Config struct {
 	// LoginWait is how long a login may wait for a free place before it is refused as busy;
 	// default 2s.
 	LoginWait time.Duration `toml:"login_wait"`
-	// SessionLifetime is how long a user stays signed in; default 10h.
+	// SessionLifetime is how long a user stays signed in at most; default 10h.
 	SessionLifetime time.Duration `toml:"session_lifetime"`
+	// SessionExpiry is after how long without use a user is signed out, where his policy does not
+	// say: "never" (default) or one of ExpiryChoices.
+	SessionExpiry string `toml:"session_expiry"`
 	// LogRetention is how long log rows are kept; default 720h (30 days, PU1).
 	LogRetention time.Duration `toml:"log_retention"`
 	Database     Database      `toml:"database"`
@@ -36,6 +39,9 @@ type Config struct {
 type Setup struct {
 	Directories  []Directory            `toml:"directory"`
 	Destinations []redirect.Destination `toml:"destination"`
+	Protocols    []Protocol             `toml:"protocol"`
+	Powers       []Power                `toml:"power"`
+	Centers      []Center               `toml:"center"`
 	DesktopPools []DesktopPool          `toml:"desktop_pool"`
 	Desktops     []Desktop              `toml:"desktop"`
 	Policies     []Policy               `toml:"policy"`

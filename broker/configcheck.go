@@ -32,6 +32,7 @@ func (c Config) WithDefaults() Config {
 	c.Capacity = cmp.Or(c.Capacity, DefaultCapacity)
 	c.LoginWait = cmp.Or(c.LoginWait, DefaultLoginWait)
 	c.SessionLifetime = cmp.Or(c.SessionLifetime, DefaultSessionLifetime)
+	c.SessionExpiry = cmp.Or(c.SessionExpiry, ExpiryNever)
 	c.LogRetention = cmp.Or(c.LogRetention, DefaultLogRetention)
 	c.Database = c.Database.withDefaults()
 	return c
@@ -62,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	checkSpan(&l, "login_wait", c.LoginWait, time.Millisecond, time.Minute)
 	checkSpan(&l, "session_lifetime", c.SessionLifetime, time.Second, 30*24*time.Hour)
+	if _, err := parseExpiry(c.SessionExpiry); err != nil {
+		l.Addf("session_expiry", expiryCure(), "%v", err)
+	}
 	checkSpan(&l, "log_retention", c.LogRetention, time.Hour, 10*365*24*time.Hour)
 	c.Database.validate(&l)
 	return l.Err()

@@ -47,10 +47,17 @@ func (b *Broker) Connect(ctx context.Context, req ConnectRequest) (Connection, e
 		var c Candidate
 		if c, code = b.connect(ctx, req, session, &row); code == "" {
 			b.metrics.connects.WithLabelValues("ok").Inc()
-			return Connection{Desktop: c.Name, Host: c.Host, Port: c.Port, Protocol: c.Protocol, File: connectionFile(c, session.User)}, nil
+			t := b.table.Load()
+			c = t.override(c, session.Grants)
+			return Connection{Desktop: c.Name, Host: c.Host, Port: c.Port, Protocol: c.Protocol, File: t.connectionFile(c, session.User)}, nil
 		}
 	}
 	b.metrics.connects.WithLabelValues(code).Inc()
+	if code == CodeStarting { // the start has a row, that somebody waits for it is not worth one
+		r := refusal(code, row.Ref)
+		r.Text = "The desktop is being started: " + row.Reason[len(row.Reason)-1] + "."
+		return Connection{}, r
+	}
 	if code == CodeSessionExpired { // a token that nobody holds is not worth a row
 		return Connection{}, refusal(code, "")
 	}
@@ -78,11 +85,18 @@ func (b *Broker) connect(ctx context.Context, req ConnectRequest, s Session, row
 		}
 	}
 	row.Reason = append(row.Reason, err.Error())
+	switch {
+	case errors.Is(err, errStarting):
+		row.Ref = startRef(err)
+		return Candidate{}, CodeStarting
+	case errors.Is(err, errStartFailed):
+		return Candidate{}, CodeStartFailed
+	}
 	if errors.Is(err, errUnreachable) {
 		return Candidate{}, CodeUnreachable
 	}
 	if errors.Is(err, ErrNotFound) { // of the offer or of the session?
-		if _, code := b.session(ctx, req.Token); code != "" {
+		if code := b.ended(ctx, req.Token); code != "" {
 			return Candidate{}, code
 		}
 	}
@@ -97,9 +111,12 @@ func (b *Broker) claim(ctx context.Context, req ConnectRequest, s Session, offer
 	if err != nil {
 		return Candidate{}, err
 	}
+	for i := range list {
+		list[i] = b.table.Load().override(list[i], s.Grants)
+	}
 	chosen, ok := answering(ctx, list)
 	if !ok {
-		return Candidate{}, errUnreachable
+		return Candidate{}, b.start(ctx, req, s, offer, row, list)
 	}
 	rec := ConnectRecord{Session: s, Offer: offer, Desktop: chosen.ID, Key: req.Key, KeyLife: keyLife, Log: row}
 	if chosen.Check == checkNone {
@@ -127,12 +144,13 @@ func answering(ctx context.Context, list []Candidate) (Candidate, bool) {
 	return Candidate{}, false
 }
 
-// firstAnswering tries all at once; those that need no check do answer.
+// firstAnswering tries all at once; those whose agent was heard of, and those that need no check, do
+// answer (BR3).
 func firstAnswering(ctx context.Context, list []Candidate) (Candidate, bool) {
 	alive := make([]bool, len(list))
 	var wg sync.WaitGroup
 	for i, c := range list {
-		if c.Check == checkNone {
+		if c.Alive || c.Check == checkNone {
 			alive[i] = true
 			continue
 		}

@@ -83,7 +83,7 @@ func TestConnectHealthFirst(t *testing.T) {
 			t.Errorf("a desktop that does not answer: %+v, %s", c, code)
 		}
 	}
-	now, offers, err := b.Offers(t.Context(), u1.Token)
+	now, offers, err := b.Offers(t.Context(), u1.Token, "192.0.2.7")
 	if err != nil || now.User != "u1" || offers[1].State != broker.OfferAvailable {
 		t.Errorf("a refused connect left a claim: %+v, %v", offers, err)
 	}
@@ -211,7 +211,7 @@ func TestSessionSurvivesItsBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.store.Close()
-	session, offers, err := b.Offers(t.Context(), in.Token)
+	session, offers, err := b.Offers(t.Context(), in.Token, "192.0.2.7")
 	if err != nil || session.SiteID != 1 || len(offers) != 1 {
 		t.Fatalf("%+v, %+v, %v", session, offers, err)
 	}
@@ -230,7 +230,7 @@ func TestExpiredSession(t *testing.T) {
 	b.fill(t, s)
 	in := b.Login(t.Context(), login("u0", "p"))
 	eventually(t, "the session expires", func() bool {
-		_, _, err := b.Offers(t.Context(), in.Token)
+		_, _, err := b.Offers(t.Context(), in.Token, "192.0.2.7")
 		return refusalCode(err) == broker.CodeSessionExpired
 	})
 }

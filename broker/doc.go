@@ -20,6 +20,39 @@
 // package once, in the answer to its login; only its SHA-256 is stored (SE1). Every refusal has
 // a code from the fixed list and the reference of its log row. No password is logged or stored.
 //
+// The inventory: desktops stand in the setup, or come from centers, which jobs scan. A scan reads all
+// of its source before it writes, so one that fails changes nothing; one that would mark more than
+// max_vanish percent as vanished waits for an operator. The desktop of a center:
+//
+//	                 listed                  not listed
+//	(machine) ------------------> present <--------------> vanished: not offered; who holds
+//	                              |    ^       listed      |  it keeps it
+//	      its source says so, or  |    |                   |
+//	      an operator: maintenance v   |                   v
+//	                     disabled, maintenance          deleted: with its center, or when
+//	                                                    the setup takes the name over
+//
+// Each desktop stands in one pool (Placement), which a scan, a new setup and the job "pool refresh"
+// work out anew. A claim names the pool that was offered: its desktop may be of the backup pool, and
+// whoever works on a desktop that moves to another pool keeps it until he logs out.
+//
+// The cluster: a broker is a member through its row. Two things about it are kept apart (DC2). Its
+// beat, every 2 s, says that the process lives; 6 s of silence make its site id free and the broker
+// suspect. Its heartbeat job, every 5 min, says that it works off jobs (broker/jobs):
+//
+//	         job added (start, rejoin)        three heartbeats missed
+//	(joined) ------------------------> running ----------------------> unavailable
+//	                ^                   |    ^                          |       |
+//	                |    job cancelled, |    +----- its heartbeat ran --+       | Remove
+//	                |    or it left     v                                       v
+//	                +---------------- stopped ---------- Remove --------------> (removed)
+//
+// Each Join and each removal raises the epoch of the site id; whoever holds an older one is told
+// with its next call: ErrRemoved when nobody has its place (it joins again, with no claims), else
+// ErrFenced (it stops). A broker that was stopped by SIGSTOP and goes on keeps its epoch if neither
+// happened; its jobs were taken back 8 s after its last renewal, its own clock ends their contexts
+// as soon as it runs, and the store refuses whatever it still says about them.
+//
 // Failure rules: a directory that does not answer is not a wrong password. A store that does not
 // answer within its bound refuses with store-unavailable; Alive says 503 until the background
 // calls of Run succeed again. A process whose site id was taken over (ErrFenced) stops.

@@ -24,7 +24,8 @@ type Explanation struct {
 }
 
 // Explain follows a login of user from directory (empty: all, in order) up to the offers.
-func (b *Broker) Explain(ctx context.Context, user, directoryName string) (Explanation, error) {
+// client is the address that the user sits at; without one, policies for locations do not match.
+func (b *Broker) Explain(ctx context.Context, user, directoryName, client string) (Explanation, error) {
 	t := b.table.Load()
 	x := Explanation{User: user, Directory: directoryName, Action: "refused"}
 	who, ok := b.lookUp(ctx, t, &x)
@@ -44,13 +45,14 @@ func (b *Broker) Explain(ctx context.Context, user, directoryName string) (Expla
 	if d.Action != redirect.LogInHere {
 		return x, nil
 	}
-	grants, _, why := choosePolicy(t.policies, t.kinds, who.entry.Attributes)
+	chosen, _, why := choosePolicy(t.policies, who.entry.Attributes, client)
+	grants := chosen.grants(t.kinds)
 	x.Reason = append(x.Reason, why)
 	offers, err := b.o.Store.Offers(ctx, OfferQuery{Who: who.Who, Grants: grants})
 	if err != nil {
 		return x, err
 	}
-	for _, o := range offers {
+	for _, o := range arrange(offers, Session{Grants: grants}) {
 		x.Offers = append(x.Offers, fmt.Sprintf("%s (%s, pool %s): %s", o.Name, o.Kind, o.Pool, o.State))
 	}
 	if len(offers) == 0 {

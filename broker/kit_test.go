@@ -63,7 +63,8 @@ func (c *cluster) start(site int, change func(*broker.Options)) *running {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r := &running{Broker: b, store: o.Store.(*sqlite.Store)}
+	r := &running{Broker: b}
+	r.store, _ = o.Store.(*sqlite.Store) // a test may put another in front of it
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()

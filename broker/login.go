@@ -100,6 +100,10 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 		a.because("another process has taken over site id %d", b.cfg.SiteID)
 		return LoginResult{}, CodeStopped
 	}
+	if b.left() {
+		a.because("this broker has left the cluster")
+		return LoginResult{}, CodeStopped
+	}
 	if !b.admit.enter(ctx) {
 		a.because("%d logins are in work and no place became free in time (login_wait is %s)", b.admit.capacity(), b.cfg.LoginWait)
 		return LoginResult{}, CodeBusy
@@ -123,8 +127,8 @@ func (b *Broker) goOn(ctx context.Context, t *table, a *attempt, who identity) (
 	a.row.Reason = append(a.row.Reason, d.Reason...)
 	rec := LoginRecord{Who: who.Who, KeyLife: keyLife}
 	if a.Key != "" {
-		rec.Key = keyID(b.member.Cluster.Secret, a.Key)
-		rec.KeyMAC = keyMAC(b.member.Cluster.Secret, who.Who, a.Password, a.Key)
+		rec.Key = keyID(b.member.Load().Cluster.Secret, a.Key)
+		rec.KeyMAC = keyMAC(b.member.Load().Cluster.Secret, who.Who, a.Password, a.Key)
 	}
 	switch d.Action {
 	case redirect.Forward:
@@ -142,17 +146,18 @@ func (b *Broker) goOn(ctx context.Context, t *table, a *attempt, who identity) (
 
 // newSession prepares the session that the store will make, with what the policy grants.
 func (b *Broker) newSession(t *table, a *attempt, who identity) *NewSession {
-	grants, ok, why := choosePolicy(t.policies, t.kinds, who.entry.Attributes)
+	chosen, ok, why := choosePolicy(t.policies, who.entry.Attributes, a.ClientAddr)
 	a.because("%s", why)
 	n := &NewSession{Life: b.cfg.SessionLifetime, EmptyCode: CodeNoDesktop}
+	idle := b.idleFor(chosen)
 	if !ok {
 		n.EmptyCode = CodePolicy
 	}
-	n.Session = Session{ID: newID(), Who: who.Who, SiteID: b.cfg.SiteID, ClientAddr: a.ClientAddr, ClientName: a.row.ClientName, Grants: grants}
+	n.Session = Session{ID: newID(), Who: who.Who, SiteID: b.cfg.SiteID, ClientAddr: a.ClientAddr, ClientName: a.row.ClientName, Grants: chosen.grants(t.kinds), Idle: idle}
 	a.row.Session = n.ID
 	a.token = newToken(b.cfg.SiteID)
 	if a.Key != "" {
-		a.token = keyedToken(b.member.Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, a.Password)
+		a.token = keyedToken(b.member.Load().Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, a.Password)
 	}
 	n.TokenHash = a.token.Hash()
 	return n
@@ -164,6 +169,7 @@ func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (
 	defer cancel()
 	rec.Log = a.row
 	rec.Log.Duration = time.Since(a.Arrived)
+	asked := time.Now()
 	out, err := b.o.Store.Login(ctx, rec)
 	switch {
 	case errors.Is(err, ErrKeyReused):
@@ -181,11 +187,15 @@ func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (
 	case out.Session == nil: // the store has written the refusal
 		return LoginResult{Refusal: refusal(rec.NewSession.EmptyCode, a.row.Ref)}, ""
 	}
-	res := LoginResult{Offers: out.Offers, Ref: a.row.Ref}
+	res := LoginResult{Offers: arrange(out.Offers, *out.Session), Ref: a.row.Ref}
+	token := a.token
 	if out.Replayed {
-		res.Token = keyedToken(b.member.Cluster.Secret, out.Session.SiteID, out.Session.ID, a.Key, a.Password).String()
-	} else {
-		res.Token = a.token.String()
+		token = keyedToken(b.member.Load().Cluster.Secret, out.Session.SiteID, out.Session.ID, a.Key, a.Password)
+	}
+	res.Token = token.String()
+	b.sessions.put(token.Hash(), *out.Session, asked)
+	if !out.Replayed {
+		b.sessions.touch(token.Hash(), asked) // making it is a use
 	}
 	return res, ""
 }

@@ -298,7 +298,7 @@ func TestIdempotentLogin(t *testing.T) {
 			t.Fatalf("one key gave several tokens: %q", tokens)
 		}
 	}
-	if s, _, err := b.Offers(t.Context(), tokens[0]); err != nil || s.User != "bob" {
+	if s, _, err := b.Offers(t.Context(), tokens[0], "192.0.2.7"); err != nil || s.User != "bob" {
 		t.Errorf("the token does not work: %+v, %v", s, err)
 	}
 	keptOutOfDatabase(t, c.path, req.Key)

@@ -11,11 +11,15 @@ import (
 // Kinds of log rows.
 const (
 	LogLogin    = "login"
+	LogOffers   = "offers" // the list asked for again
 	LogRedirect = "redirect"
 	LogRefused  = "refused"
 	LogConnect  = "connect"
 	LogLogout   = "logout"
 	LogSetup    = "setup"
+	LogCluster  = "cluster" // an operator's act on a broker or a job
+	LogAgent    = "agent"   // enrolment, reset and quarantine of a desktop
+	LogPower    = "power"   // start of a desktop
 )
 
 // LogRow is one line of the broker's log (BR4): who did what from where, through which broker,

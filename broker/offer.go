@@ -36,6 +36,7 @@ type Offer struct {
 type OfferQuery struct {
 	Who
 	Grants []Grant
+	Log    *LogRow // written with it (BR4); nil: none
 }
 
 // OfferID names what Connect is asked for: one desktop of the user's own, or the nth desktop
@@ -87,7 +88,7 @@ func ParseOfferID(s string) (OfferID, error) {
 type Candidate struct {
 	ID       string // UUID
 	Name     string
-	Pool     string
+	Pool     string // which is offered; a desktop of its backup pool has the same
 	Kind     string
 	Host     string
 	Port     int
@@ -96,4 +97,6 @@ type Candidate struct {
 	Check string
 	// Claimed: the user holds it already.
 	Claimed bool
+	// Alive: its agent was heard of within AgentFresh. Candidates says so, Connect does not.
+	Alive bool
 }

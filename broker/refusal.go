@@ -18,9 +18,14 @@ const (
 	CodeNoDesktop            = "no-desktop"
 	CodeMaintenance          = "maintenance"
 	CodeUnreachable          = "desktop-unreachable"
+	CodeSessionLimit         = "session-limit"
 	CodeSessionExpired       = "session-expired"
 	CodeOfferUnknown         = "offer-unknown"
 	CodeKeyReused            = "idempotency-key-reused"
+	CodeStarting             = "desktop-starting" // not a no: ask again
+	CodeStartFailed          = "start-failed"
+	CodeEnrolRefused         = "enrol-refused"
+	CodeAgentUnknown         = "agent-unknown"
 	CodeInternal             = "internal"
 )
 
@@ -61,12 +66,22 @@ func refusal(code, ref string) *Refusal {
 		r.Text, r.RetryAfter = "This desktop is in maintenance.", 5*time.Minute
 	case CodeUnreachable:
 		r.Text, r.RetryAfter = "The desktop does not answer.", 30*time.Second
+	case CodeSessionLimit:
+		r.Text = "You hold as many desktops as you may. Sign out of one of them first."
 	case CodeSessionExpired:
 		r.Text = "Your session has ended. Please sign in again."
 	case CodeOfferUnknown:
 		r.Text = "This desktop is not offered to you."
 	case CodeKeyReused:
 		r.Text = "The Idempotency-Key was used for something else. Use a new one for each action."
+	case CodeStarting:
+		r.Text, r.RetryAfter = "The desktop is being started.", 2*time.Second
+	case CodeStartFailed:
+		r.Text, r.RetryAfter = "The desktop could not be started.", startAgain
+	case CodeEnrolRefused:
+		r.Text = "The enrolment token is unknown, used up, expired or not for this desktop."
+	case CodeAgentUnknown:
+		r.Text = "This key is no desktop's. The agent has to enrol again."
 	default:
 		r.Code, r.Text = CodeInternal, "Something went wrong in this broker."
 	}
@@ -82,6 +97,8 @@ func refusalCode(err error) string {
 		return CodeNoDesktop
 	case errors.Is(err, ErrMaintenance):
 		return CodeMaintenance
+	case errors.Is(err, ErrSessionLimit):
+		return CodeSessionLimit
 	case errors.Is(err, ErrKeyReused):
 		return CodeKeyReused
 	case errors.Is(err, ErrNotFound):

@@ -14,17 +14,12 @@ import (
 )
 
 const (
-	beat       = 2 * time.Second // DC2
-	liveness   = 6 * time.Second // DC2: a broker that did not beat for so long is suspect
-	pollSetup  = time.Second
-	purgeEvery = 10 * time.Minute
-	purgeBound = 30 * time.Second
-	pollBound  = 2 * time.Second  // a background call that takes longer means: the store is down
-	loadBound  = 10 * time.Second // one read of the whole setup
+	beatEvery = 2 * time.Second // DC2
+	pollSetup = time.Second
+	pollBound = 2 * time.Second  // a background call that takes longer means: the store is down
+	loadBound = 10 * time.Second // one read of the whole setup
 	// retireAfter lets logins that use a replaced directory client finish.
 	retireAfter = loginTimeout
-
-	keepSessions = 7 * 24 * time.Hour // PU2
 )
 
 // Run keeps the membership, follows the setup and runs the directory clients until ctx ends. It
@@ -33,27 +28,40 @@ func (b *Broker) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.heartbeats(ctx) })
 	g.Go(func() error { b.followSetup(ctx); return nil })
-	g.Go(func() error { b.purges(ctx); return nil })
+	g.Go(func() error { b.takeHeartbeats(ctx); return nil })
 	err := g.Wait()
 	if errors.Is(err, ErrFenced) {
 		return fmt.Errorf("broker: %w", err)
 	}
+	if b.left() { // by Detach; Leave would cancel the heartbeat job, too
+		return nil
+	}
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollBound)
 	defer cancel()
-	if err := b.o.Store.Leave(leave, b.member); err != nil {
+	if err := b.o.Store.Leave(leave, b.Member()); err != nil {
 		b.log.Warn("could not leave the cluster; it will notice", "error", err)
 	}
 	return nil
 }
 
 func (b *Broker) heartbeats(ctx context.Context) error {
-	tick := time.NewTicker(beat)
+	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
+	told := "" // the failure that stands in the log
 	for {
-		err := b.background(ctx, &b.writeDown, "write", func(ctx context.Context) error { return b.o.Store.Heartbeat(ctx, b.member) })
+		err := b.background(ctx, &b.writeDown, "write", b.beat)
 		if errors.Is(err, ErrFenced) {
 			b.fenced.Store(true)
 			return err
+		}
+		if err == nil || errors.Is(err, ErrUnavailable) {
+			told = ""
+		} else if told != err.Error() {
+			told = err.Error()
+			b.log.Error("heartbeat failed", "error", err)
+		}
+		if err == nil {
+			b.learnOriginals(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -61,6 +69,26 @@ func (b *Broker) heartbeats(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// beat says that this broker lives. One that was removed and lives joins again at once (LV3); when
+// its site id was given away meanwhile, it is told ErrFenced, and when the cluster does not let it
+// in, it is asked again with the next beat.
+func (b *Broker) beat(ctx context.Context) error {
+	b.beating.Lock()
+	defer b.beating.Unlock()
+	if b.left() {
+		return nil
+	}
+	err := b.o.Store.Heartbeat(ctx, b.Member())
+	if !errors.Is(err, ErrRemoved) {
+		return err
+	}
+	if err := b.join(ctx); err != nil {
+		return fmt.Errorf("removed from the cluster, and not let in again: %w", err)
+	}
+	b.log.Warn("removed from the cluster while alive; joined again", "site_id", b.cfg.SiteID, "epoch", b.Member().Epoch)
+	return nil
 }
 
 // background makes one bounded call of the store and remembers in down whether the store
@@ -91,7 +119,8 @@ func (b *Broker) followSetup(ctx context.Context) {
 	clients.follow(b.table.Load())
 	tick := time.NewTicker(pollSetup)
 	defer tick.Stop()
-	told := int64(-1) // the version whose failure stands in the log
+	told := int64(-1)  // the version whose failure stands in the log
+	queued := int64(0) // the version whose jobs are in the queue
 	for {
 		select {
 		case <-ctx.Done():
@@ -112,6 +141,13 @@ func (b *Broker) followSetup(ctx context.Context) {
 			}
 		}
 		clients.follow(b.table.Load()) // Seed and Apply load the table themselves
+		if v := b.table.Load().version; v != queued && v > 0 {
+			if err := b.syncInventoryJobs(ctx); err == nil {
+				queued = v
+			} else if ctx.Err() == nil {
+				b.log.Warn("the jobs of the inventory are not in the queue yet", "error", err)
+			}
+		}
 	}
 }
 
@@ -182,35 +218,4 @@ func (r *runners) wait() {
 		stop()
 	}
 	r.wg.Wait()
-}
-
-func (b *Broker) purges(ctx context.Context) {
-	tick := time.NewTicker(purgeEvery)
-	defer tick.Stop()
-	for {
-		for b.purge(ctx) {
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// purge does one bounded piece of the work and says whether there may be more.
-func (b *Broker) purge(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, purgeBound)
-	defer cancel()
-	p, err := b.o.Store.Purge(ctx, Retention{Log: b.cfg.LogRetention, Sessions: keepSessions})
-	if err != nil {
-		if !errors.Is(ctx.Err(), context.Canceled) {
-			b.log.Warn("purge failed", "error", err)
-		}
-		return false
-	}
-	if p != (Purged{}) {
-		b.log.Info("purged", "released", p.Released, "sessions", p.Sessions, "keys", p.Keys, "log", p.Log)
-	}
-	return p.More
 }

@@ -19,13 +19,19 @@ type Session struct {
 	// Grants is what the policy allowed at sign-in; it stays for the life of the session.
 	Grants  []Grant
 	Created time.Time
+	// Expires is when it ends, if it is not used before then (Idle) or ended by a logout.
 	Expires time.Time
+	// Idle is for how long it may go unused, and a little more (TouchSession); 0: for all its life.
+	Idle time.Duration
 }
 
-// Grant allows offers of one pooled desktop pool.
+// Grant allows offers of one desktop pool, with what the policy said about them.
 type Grant struct {
-	Pool      string
-	MaxOffers int
+	Pool        string
+	MaxOffers   int
+	Order       string `json:",omitempty"` // one of offerOrders; empty: OrderPrevious
+	Protocol    string `json:",omitempty"` // of all desktops of the pool; empty: their own
+	MaxSessions int    `json:",omitempty"` // pooled desktops of all pools at once; 0: no bound
 }
 
 // LoginRecord is one authenticated login to be recorded. Exactly one of NewSession and
@@ -48,9 +54,17 @@ type LoginRecord struct {
 type NewSession struct {
 	Session   // without Created and Expires, which the database sets
 	TokenHash [32]byte
-	Life      time.Duration
+	Life      time.Duration // it ends after that at the latest
 	// EmptyCode is the refusal code when the user would get no offer at all.
 	EmptyCode string
+}
+
+// FirstExpiry is how long the session lasts if it is never used.
+func (n *NewSession) FirstExpiry() time.Duration {
+	if n.Idle > 0 {
+		return min(n.Life, n.Idle)
+	}
+	return n.Life
 }
 
 // LoginOutcome is what stands in the database after Login.

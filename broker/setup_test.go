@@ -262,15 +262,15 @@ func TestExplain(t *testing.T) {
 	home := corp(t, address)
 	home.Redirect = ukRules()
 	b.fill(t, ukSetup(home))
-	x, err := b.Explain(t.Context(), "alice", "")
+	x, err := b.Explain(t.Context(), "alice", "", "")
 	if err != nil || x.Action != "forward" || x.Destination != "us" || x.URL != "https://cb.us.company.com" || x.Rule != "OU=Staff,OU=US > us" || x.DN == "" {
 		t.Errorf("alice: %+v, %v", x, err)
 	}
-	x, err = b.Explain(t.Context(), "bob", "corp")
+	x, err = b.Explain(t.Context(), "bob", "corp", "")
 	if err != nil || x.Action != "log-in-here" || len(x.Offers) != 2 || !strings.HasPrefix(x.Offers[0], "uk-bob (assigned") || !strings.Contains(strings.Join(x.Reason, "\n"), `policy "all"`) {
 		t.Errorf("bob: %+v, %v", x, err)
 	}
-	x, err = b.Explain(t.Context(), "nobody", "")
+	x, err = b.Explain(t.Context(), "nobody", "", "")
 	if err != nil || x.Action != "refused" || len(x.Reason) == 0 {
 		t.Errorf("nobody: %+v, %v", x, err)
 	}

@@ -27,21 +27,41 @@ const (
 // WithDefaults returns a deep enough copy of s with every default in its place; it is the form
 // that the database holds, so that two spellings of one setup show no difference.
 func (s Setup) WithDefaults() Setup {
+	s.Protocols = slices.Clone(s.Protocols)
+	for i := range s.Protocols {
+		s.Protocols[i].MIME = cmp.Or(s.Protocols[i].MIME, defaultMIME)
+	}
+	s.Powers = slices.Clone(s.Powers)
+	for i := range s.Powers {
+		s.Powers[i] = s.Powers[i].withDefaults()
+	}
+	s.Centers = slices.Clone(s.Centers)
+	for i := range s.Centers {
+		s.Centers[i] = s.Centers[i].withDefaults()
+	}
 	s.DesktopPools = slices.Clone(s.DesktopPools)
 	for i := range s.DesktopPools {
-		p := &s.DesktopPools[i]
-		p.Check = cmp.Or(p.Check, checkDial)
+		s.DesktopPools[i] = s.DesktopPools[i].withDefaults()
 	}
+	ports := s.protocolPorts()
 	s.Desktops = slices.Clone(s.Desktops)
 	for i := range s.Desktops {
 		d := &s.Desktops[i]
 		d.Protocol = cmp.Or(d.Protocol, ProtocolRDP)
-		d.Port = cmp.Or(d.Port, defaultPort(d.Protocol))
+		d.Port = cmp.Or(d.Port, ports[d.Protocol])
 		d.State = cmp.Or(d.State, stateEnabled)
+		if mac, err := parseMAC(d.MAC); err == nil {
+			d.MAC = mac
+		}
+		if tags, why := cleanTags(d.Tags); why == "" {
+			d.Tags = tags
+		}
 	}
 	s.Policies = slices.Clone(s.Policies)
 	for i := range s.Policies {
-		s.Policies[i].MaxOffers = cmp.Or(s.Policies[i].MaxOffers, 1)
+		p := &s.Policies[i]
+		p.MaxOffers = cmp.Or(p.MaxOffers, 1)
+		p.Order = cmp.Or(p.Order, OrderPrevious)
 	}
 	first := LocalDirectory
 	if len(s.Directories) > 0 {
@@ -70,9 +90,12 @@ func (s Setup) Validate(monitors []string, cluster string) error {
 	var l problem.List
 	s.checkDirectories(&l, monitors, cluster)
 	s.checkDestinations(&l, monitors, cluster)
+	protocols := s.checkProtocols(&l)
+	s.checkCenters(&l, protocols)
+	s.checkPowers(&l)
 	pools := s.checkPools(&l)
-	desktops := s.checkDesktops(&l, pools)
-	s.checkPolicies(&l, pools)
+	desktops := s.checkDesktops(&l, pools, protocols)
+	s.checkPolicies(&l, pools, protocols)
 	s.checkAssignments(&l, desktops)
 	s.checkUsers(&l)
 	return l.Err()
@@ -91,25 +114,37 @@ func (s Setup) checkPools(l *problem.List) map[string]string {
 		}
 		kinds[p.Name] = cmp.Or(p.Kind, "?")
 	}
+	s.checkPoolMembers(l, kinds)
 	return kinds
 }
 
 // checkDesktops returns the kind of pool in which each desktop stands.
-func (s Setup) checkDesktops(l *problem.List, pools map[string]string) map[string]string {
+func (s Setup) checkDesktops(l *problem.List, pools map[string]string, protocols map[string]int) map[string]string {
 	kinds := make(map[string]string)
 	for i, d := range s.Desktops {
 		path := index("desktop", i)
 		checkUnique(l, path, d.Name, kinds)
 		kind, ok := pools[d.Pool]
-		if !ok {
+		if !ok && d.Pool != "" {
 			l.Addf(path+".pool", "name one of the [[desktop_pool]] entries", "desktop %q stands in unknown pool %q", d.Name, d.Pool)
 		}
 		if !plainHost(d.Host) {
 			l.Addf(path+".host", "write a host name or an address without port", "%q is no host", d.Host)
 		}
-		known := defaultPort(d.Protocol) != 0
+		_, known := protocols[d.Protocol]
 		if !known {
-			l.Addf(path+".protocol", `write "rdp", "ssh" or "vnc"`, "unknown protocol %q", d.Protocol)
+			l.Addf(path+".protocol", protocolCure, "unknown protocol %q", d.Protocol)
+		}
+		for _, text := range []struct{ key, value string }{{"os", d.OS}, {"description", d.Description}} {
+			if len(text.value) > maxMachineText || !printable(text.value) {
+				l.Addf(path+"."+text.key, "write printable text", "the text is longer than %d bytes or not printable", maxMachineText)
+			}
+		}
+		if _, why := cleanTags(d.Tags); why != "" {
+			l.Addf(path+".tags", "write a few short words", "%s", why)
+		}
+		if _, err := parseMAC(d.MAC); err != nil {
+			l.Addf(path+".mac", `write it like "52:54:00:12:34:56"`, "%v", err)
 		}
 		if left := d.Port == 0 && !known; !left && (d.Port < 1 || d.Port > 65535) { // left out, and no default to take
 			l.Addf(path+".port", "leave it out for the protocol's own", "port %d is not in 1..65535", d.Port)
@@ -136,7 +171,7 @@ func (s Setup) checkAssignments(l *problem.List, desktops map[string]string) {
 		}
 		switch kind, ok := desktops[a.Desktop]; {
 		case !ok:
-			l.Addf(path+".desktop", "name one of the [[desktop]] entries", "unknown desktop %q", a.Desktop)
+			l.Addf(path+".desktop", assignCure(len(s.Centers) > 0), "unknown desktop %q", a.Desktop)
 		case kind == KindPooled:
 			l.Addf(path+".desktop", "put it into a pool of kind assigned", "desktop %q stands in a pooled desktop pool and can belong to nobody", a.Desktop)
 		}
@@ -190,3 +225,11 @@ func plainHost(h string) bool {
 }
 
 func index(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+// assignCure names the two ways to an assignment.
+func assignCure(centers bool) string {
+	if centers {
+		return "name one of the [[desktop]] entries; those of a center are assigned by `switchpoint assignments import`"
+	}
+	return "name one of the [[desktop]] entries"
+}

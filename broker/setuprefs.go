@@ -51,7 +51,7 @@ func (s Setup) checkDestinations(l *problem.List, monitors []string, cluster str
 	}
 }
 
-func (s Setup) checkPolicies(l *problem.List, pools map[string]string) {
+func (s Setup) checkPolicies(l *problem.List, pools map[string]string, protocols map[string]int) {
 	seen := make(map[string]string)
 	everybody := ""
 	for i, p := range s.Policies {
@@ -70,9 +70,18 @@ func (s Setup) checkPolicies(l *problem.List, pools map[string]string) {
 		if p.MaxOffers < 1 || p.MaxOffers > maxSlot {
 			l.Addf(path+".max_offers", "leave it out for 1", "max_offers %d is not in 1..%d", p.MaxOffers, maxSlot)
 		}
+		if !slices.Contains(offerOrders(), p.Order) {
+			l.Addf(path+".offer_order", "use one of: "+strings.Join(offerOrders(), ", "), "unknown offer_order %q", p.Order)
+		}
+		if _, ok := protocols[p.Protocol]; !ok && p.Protocol != "" {
+			l.Addf(path+".protocol", protocolCure, "unknown protocol %q", p.Protocol)
+		}
+		if p.MaxSessions < 0 || p.MaxSessions > maxSlot*maxSlot {
+			l.Addf(path+".max_sessions", "leave it out for no bound", "max_sessions %d is not in 0..%d", p.MaxSessions, maxSlot*maxSlot)
+		}
 		if everybody != "" {
 			l.Addf(path, "put the policy for everybody last", "policy %q is never reached: %q before it matches everybody", p.Name, everybody)
-		} else if p.Attribute == "" {
+		} else if p.everybody() {
 			everybody = p.Name
 		}
 	}

@@ -23,6 +23,8 @@ var (
 	ErrNoDesktop = errors.New("no free desktop")
 	// ErrMaintenance: the desktop is in maintenance.
 	ErrMaintenance = errors.New("desktop in maintenance")
+	// ErrSessionLimit: the user holds as many pooled desktops as his policy allows.
+	ErrSessionLimit = errors.New("session limit reached")
 )
 
 // Store is the cluster's one shared memory. One method is one transaction: either all of its
@@ -32,18 +34,11 @@ var (
 // Durable time is the database's: rows carry its clock, never the caller's. Row ids (UUIDv7)
 // come from the application. broker/storetest is the contract in executable form.
 type Store interface {
-	// Join makes n a member of the cluster and returns what all members share. The first broker
-	// of an empty database creates the cluster with the name and secret of its proposal. It
-	// fails with ErrConflict when the site id belongs to another live broker (a heartbeat
-	// younger than live) or when the database belongs to a cluster of another name. The same
-	// name may always rejoin: the epoch rises and fences the earlier process.
-	Join(ctx context.Context, n Node, proposal Cluster, live time.Duration) (Membership, error)
-	// Heartbeat says that the member lives. ErrFenced when its epoch is no longer the newest.
-	Heartbeat(ctx context.Context, m Membership) error
-	// Leave marks the member stopped, so that its site id is free at once.
-	Leave(ctx context.Context, m Membership) error
-	// Brokers lists all members by site id.
-	Brokers(ctx context.Context) ([]NodeStatus, error)
+	ClusterStore
+	JobStore
+	InventoryStore
+	AgentStore
+	PowerStore
 
 	// Setup returns the cluster's setup and its version; version 0 is a database never filled.
 	Setup(ctx context.Context) (Setup, int64, error)
@@ -51,7 +46,9 @@ type Store interface {
 	SetupVersion(ctx context.Context) (int64, error)
 	// ReplaceSetup stores s if the version is still expect (else ErrConflict) and returns the
 	// new version. Desktops and pools keep their identity (claims, offers) as long as their
-	// names stay; vanished ones are marked deleted, never removed.
+	// names stay; vanished ones are marked deleted, never removed, and so are the desktops of a
+	// center that has gone. A desktop of the setup takes over one of a center with its name. All
+	// desktops are placed in pools anew.
 	ReplaceSetup(ctx context.Context, s Setup, expect int64, log LogRow) (int64, error)
 
 	// Login records the outcome of one authenticated login: idempotency row, session, log row
@@ -63,18 +60,26 @@ type Store interface {
 	Login(ctx context.Context, r LoginRecord) (LoginOutcome, error)
 	// Session finds the running session of a token hash.
 	Session(ctx context.Context, tokenHash [32]byte) (Session, error)
-	// Offers lists what q's user may connect to: own desktops first, then pooled offers.
+	// TouchSession says that a session is in use. One that may be idle for a bounded time gets all
+	// of that from now, within its life, when every has passed since that was last done: so it costs
+	// a write at most once in every, whatever the number of brokers that say it. A session that has
+	// ended stays so, and that is no error.
+	TouchSession(ctx context.Context, sessionID string, every time.Duration) error
+	// Offers lists what q's user may connect to: own desktops first, then pooled offers. A desktop
+	// that has vanished or is disabled is not offered; one that the user holds already is.
 	Offers(ctx context.Context, q OfferQuery) ([]Offer, error)
 	// Candidates returns the desktops that an offer may lead to now, at most limit: the own or
-	// already claimed one alone, else free ones in random order. ErrNotFound when the session
-	// holds no such offer, ErrNoDesktop when none is free, ErrMaintenance.
+	// already claimed one alone, else free ones of the pool in the order of the grant, then of its
+	// backup pool. ErrNotFound when the session holds no such offer, ErrNoDesktop when none is
+	// free, ErrMaintenance.
 	Candidates(ctx context.Context, s Session, offer OfferID, limit int) ([]Candidate, error)
 	// Connect gives the session its desktop: a pooled one is claimed for the user atomically
 	// under any concurrency. A key that was used before for the same desktop changes nothing.
 	// Errors as Candidates, and ErrConflict when r.Desktop was taken meanwhile, ErrKeyReused when
-	// the key stands for another offer.
+	// the key stands for another offer, ErrSessionLimit when the user holds too many already.
 	Connect(ctx context.Context, r ConnectRecord) (Candidate, error)
-	// Logout ends the session and releases the pooled desktops that it holds.
+	// Logout ends the session and releases the pooled desktops that it holds, or begins their
+	// pool's release delay. ReleaseExpired ends that; until then they are their user's.
 	Logout(ctx context.Context, sessionID string, log LogRow) (released int, err error)
 
 	// Assigned says whether the user has a desktop of his own in this cluster.

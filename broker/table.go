@@ -19,6 +19,8 @@ type table struct {
 	destinations map[string]redirect.Destination
 	policies     []policy
 	kinds        map[string]string // kind of each desktop pool
+	protocols    map[string]protocol
+	ports        map[string]int // default port of each protocol
 	users        map[string]phc
 	checks       []healthcheck.Key
 	origins      []string // where a browser may be sent
@@ -43,10 +45,19 @@ func (b *Broker) compile(s Setup, old *table) (*table, error) {
 		setup:        s,
 		destinations: make(map[string]redirect.Destination),
 		kinds:        make(map[string]string),
+		protocols:    make(map[string]protocol),
+		ports:        s.protocolPorts(),
 		users:        make(map[string]phc),
 	}
 	for _, p := range s.DesktopPools {
 		t.kinds[p.Name] = p.Kind
+	}
+	for _, p := range s.Protocols {
+		text, err := parseTemplate(p.Template)
+		if err != nil {
+			return nil, fmt.Errorf("protocol %s: %w", p.Name, err)
+		}
+		t.protocols[p.Name] = protocol{p, text}
 	}
 	for _, u := range s.Users {
 		hash, err := parsePHC(u.Password)

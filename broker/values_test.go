@@ -130,11 +130,11 @@ func TestRefusalsWaitTheirTurn(t *testing.T) {
 }
 
 func TestConnectionFile(t *testing.T) {
-	f := connectionFile(Candidate{Name: `a/b"..`, Host: "2001:db8::1", Port: 3389, Protocol: ProtocolRDP}, "x\r\nalternate shell:s:calc.exe")
+	f := (&table{}).connectionFile(Candidate{Name: `a/b"..`, Host: "2001:db8::1", Port: 3389, Protocol: ProtocolRDP}, "x\r\nalternate shell:s:calc.exe")
 	if strings.Contains(f.Text, "\nalternate") || !strings.Contains(f.Text, "full address:s:[2001:db8::1]:3389\r\n") || f.Name != "a-b---.rdp" {
 		t.Errorf("%+v", f)
 	}
-	f = connectionFile(Candidate{Name: "v", Host: "h", Port: 5900, Protocol: ProtocolVNC}, "x")
+	f = (&table{}).connectionFile(Candidate{Name: "v", Host: "h", Port: 5900, Protocol: ProtocolVNC}, "x")
 	if f.Text != "vnc://h:5900\r\n" {
 		t.Errorf("%+v", f)
 	}

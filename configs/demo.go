@@ -14,3 +14,11 @@ var demoFiles embed.FS
 // Each certificate has to name the address of its role besides its host names, since probes
 // verify the address that they dial.
 func Demo() embed.FS { return demoFiles }
+
+//go:embed demo-cluster
+var demoClusterFiles embed.FS
+
+// DemoCluster holds the files of the cluster demo, below "demo-cluster/", as Demo does. broker.toml
+// is written once for each broker, with its number in the place of "NUMBER"; what a start has to make
+// besides is the password of the database at secrets/postgres.
+func DemoCluster() embed.FS { return demoClusterFiles }

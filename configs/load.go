@@ -89,7 +89,9 @@ func parseSetup(name string, text []byte, monitors []string, cluster string) (*b
 	}
 	f := parse(name, string(text), setup)
 	if f.parsed {
-		f.add("", settleSetup(setup, filepath.Dir(name)))
+		unsettled := settleSetup(setup, filepath.Dir(name))
+		f.add("", unsettled)
+		f.blame(unsettled)
 		err := setup.Validate(monitors, cluster)
 		if found, ok := errors.AsType[problem.List](err); ok && cluster == "" {
 			err = slices.DeleteFunc(found, isMonitorName).Err()
@@ -202,6 +204,14 @@ func (f *file) add(prefix string, err error) {
 func (f *file) place(found problem.List) {
 	for _, p := range found {
 		f.problems = append(f.problems, Problem{File: f.name, Line: f.index.line(p.Path), Problem: p})
+	}
+}
+
+// blame keeps what is checked later from repeating the problems of err.
+func (f *file) blame(err error) {
+	found, _ := errors.AsType[problem.List](err)
+	for _, p := range found {
+		f.decoder.blamed[p.Path] = true
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,13 +53,14 @@ var instead = regexp.MustCompile(`(?m)^(\w+ = .* # instead of )`)
 func withAllSettings(t *testing.T, name string) (path string, text string) {
 	t.Helper()
 	dir := t.TempDir()
-	for _, file := range []string{"broker.toml", "company.com.zone"} {
+	for _, file := range []string{"broker.toml", "company.com.zone", "racks.csv"} {
 		copyFile(t, file, filepath.Join(dir, file))
 	}
 	writeCertificates(t, dir, "admin", "lb", "broker")
 	writeFile(t, filepath.Join(dir, "secrets", "ldap"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "admin-token"), "token\n")
 	writeFile(t, filepath.Join(dir, "secrets", "postgres"), "secret\n")
+	writeFile(t, filepath.Join(dir, "secrets", "inventory"), "secret\n")
 	writeFile(t, filepath.Join(dir, "secrets", "dns-cookies"), "e5e973e5a6b2a43f48e7dc849e37bfcf\n")
 	writeFile(t, filepath.Join(dir, "secrets", "lb-cookies"), "x7Jw2mQ9sK4dP8vT1nR6yB3gL5cZ0aHf\n")
 	writeFile(t, filepath.Join(dir, "secrets", "tickets"), "Vq3n0yR6rS1kq2bQm5c8t7w9z4x6v8b1\n")
@@ -294,4 +296,36 @@ func effectiveValues(t *testing.T, c *Config) map[string]setting {
 		all[path] = setting{value: strings.TrimSpace(rest[:i]), origin: rest[i+3:]}
 	}
 	return all
+}
+
+func TestDemoCluster(t *testing.T) {
+	dir := t.TempDir()
+	read := func(name string) string {
+		text, err := fs.ReadFile(DemoCluster(), "demo-cluster/"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return peerKeys(t, string(text))
+	}
+	writeFile(t, filepath.Join(dir, "home.broker.toml"), read("home.broker.toml"))
+	writeFile(t, filepath.Join(dir, "lb.toml"), read("lb.toml"))
+	writeFile(t, filepath.Join(dir, "secrets", "ldap"), "secret\n")
+	writeFile(t, filepath.Join(dir, "secrets", "postgres"), "secret\n")
+	roles := []string{"lb"}
+	for i := 1; i <= 5; i++ {
+		name := "broker-" + strconv.Itoa(i)
+		writeFile(t, filepath.Join(dir, name+".toml"), strings.ReplaceAll(read("broker.toml"), "NUMBER", strconv.Itoa(i)))
+		roles = append(roles, name)
+	}
+	writeCertificates(t, dir, roles...)
+	for _, role := range roles {
+		c, err := Load(filepath.Join(dir, role+".toml"))
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		if c.Node.Name != role || c.Broker != nil && c.Broker.Database.Kind != broker.KindPostgres {
+			t.Errorf("%s: %+v", role, c.Node)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"switchpoint/broker"
 	"switchpoint/healthcheck"
 	"switchpoint/healthcheck/isalive"
+	"switchpoint/internal/problem"
 	"switchpoint/lb"
 )
 
@@ -113,7 +114,29 @@ func settleSetup(s *broker.Setup, dir string) error {
 		d.CA = under(dir, d.CA)
 		d.BindPassword = secretUnder(dir, d.BindPassword)
 	}
-	return nil
+	var l problem.List
+	for i := range s.Centers {
+		c := &s.Centers[i]
+		c.CA = under(dir, c.CA)
+		c.Bearer = secretUnder(dir, c.Bearer)
+		if c.File != "" && c.CSV == "" {
+			readInventory(&l, element("center", i)+".file", c, under(dir, c.File))
+		}
+	}
+	return l.Err()
+}
+
+// readInventory puts the text of a center's file in its place: the file is on this machine only.
+func readInventory(l *problem.List, at string, c *broker.Center, path string) {
+	text, faults := readText(path)
+	switch {
+	case len(faults) > 0:
+		l.Addf(at, faults[0].Cure, "%s %s", path, faults[0].What)
+	case text == "":
+		l.Addf(at, "write the names of the columns into its first line", "%s is empty", path)
+	default:
+		c.CSV, c.File = text, ""
+	}
 }
 
 // secretUnder puts the path of a "file:PATH" reference below dir.

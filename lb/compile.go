@@ -16,6 +16,7 @@ type Table struct {
 	listeners []listenerTable
 	pools     []poolTable
 	nodes     nodes.Config
+	stopDelay time.Duration
 }
 
 type poolTable struct {
@@ -64,7 +65,7 @@ func Compile(cfg Config, ref func(healthcheck.Key) healthcheck.Ref) (*Table, err
 		return nil, err
 	}
 	var list problem.List
-	t := &Table{nodes: cfg.Nodes}
+	t := &Table{nodes: cfg.Nodes, stopDelay: cfg.StopDelay}
 	index := make(map[string]int)
 	for i, p := range cfg.Pools {
 		pt, err := p.compile(ref)

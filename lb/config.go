@@ -26,6 +26,9 @@ const (
 type Config struct {
 	Listeners []Listener `toml:"listener"`
 	Pools     []Pool     `toml:"pool"`
+	// StopDelay is how long the process goes on taking connections after it was told to stop and
+	// /readyz says no: until whatever sends clients here has noticed. Default 0s, at most 1m.
+	StopDelay time.Duration `toml:"stop_delay"`
 	// Nodes are the other lb nodes of this datacenter, which know what this one knows (LB9).
 	Nodes nodes.Config `toml:"nodes"`
 }

@@ -130,7 +130,8 @@
 //   - A request is sent a second time only where the first attempt cannot have been processed:
 //     nothing was sent, or a kept-alive connection broke before any byte of the answer and the
 //     method is safe or the request carries an Idempotency-Key (LG4); of its body no more than
-//     64 KiB may have been sent. All within the pool's retry budget: 100 in 10 seconds, or a fifth
+//     64 KiB may have been sent. A fresh connection that breaks right after a kept-alive one sends
+//     such a request to one other member. All within the pool's retry budget: 100 in 10 seconds, or a fifth
 //     of the requests.
 //   - There is one reading of a request: the strict check finds one meaning, or refuses it and ends
 //     the connection. No head is sent on before all of it was judged, no byte of a body before its

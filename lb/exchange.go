@@ -287,6 +287,7 @@ func (ex *exchange) silent(u *upstream, c *upConn, err error) outcome {
 	}
 	if c.reused && !isTimeout(err) {
 		u.dropIdle() // its siblings are most likely as dead
+		ex.keptLost = true
 		return stale
 	}
 	u.Punish(ex.p.now())

@@ -12,6 +12,7 @@ import (
 // Explanation is why a client gets the member that it would get now (LB8).
 type Explanation struct {
 	Listener string `json:"listener"`
+	Mode     string `json:"mode"` // of the listener: http or tcp
 	// Route is what the listener did with host and path: the route's own, or "default".
 	Route string `json:"route"`
 	// Redirect is where the request is sent instead of a pool.
@@ -32,6 +33,7 @@ type Explanation struct {
 	Persistence string `json:"persistence"`
 	// PersistedFor is what is left of the client's persistence, 0 without.
 	PersistedFor time.Duration          `json:"persisted_for"`
+	Queued       int64                  `json:"queued"` // requests that wait for a place in the pool
 	Members      []CandidateExplanation `json:"members"`
 }
 
@@ -42,6 +44,7 @@ type CandidateExplanation struct {
 	State    string        `json:"state"`
 	Why      string        `json:"why"` // of the state
 	Weight   int           `json:"weight"`
+	AsksFor  int           `json:"asks_for,omitempty"` // percent of it, by the member's agent; 0: it says nothing
 	InFlight int64         `json:"in_flight"`
 	TTFB     time.Duration `json:"ttfb"`
 	// Failing is the part of its latest requests that failed, 0 to 1; it fades with time.
@@ -54,9 +57,16 @@ type CandidateExplanation struct {
 	Back time.Duration `json:"back"`
 	// Measured is the health that the word of an operator stands before; empty: State is it.
 	Measured string `json:"measured,omitempty"`
-	// Cost is TTFB x (1 + in-flight / weight) with all corrections, in seconds. It decides under
-	// least-response-time: the lowest wins, and those within a tenth of it take turns.
-	Cost float64 `json:"cost"`
+	Words    []Word `json:"words,omitempty"` // that hold
+	// Standing is how far the member comes in the choice for a client that nothing binds.
+	Standing string `json:"standing"`
+	// Waiting are the requests that wait for a place at this very member.
+	Waiting int64 `json:"waiting"`
+	// Cost is what the method compares, the lowest wins: seconds under the methods that go by
+	// response time, else requests in flight for the weight; 0 where nothing is compared. CostText
+	// is it in words. Under least-response-time those within a tenth of the lowest take turns.
+	Cost     float64 `json:"cost"`
+	CostText string  `json:"cost_text,omitempty"`
 }
 
 // Explain answers for a client of the listener's own pool as if its request arrived now. It
@@ -77,6 +87,9 @@ func (p *Proxy) ExplainRequest(listener string, client netip.Addr, host, path st
 	for _, l := range live.listeners {
 		if l.name != listener {
 			continue
+		}
+		if e.Reason, e.Mode = "", modeHTTP; l.tcp {
+			e.Mode = modeTCP
 		}
 		if lp := l.explainRoute(&e, host, path); lp != nil {
 			p.explain(&e, lp, client.Unmap().WithZone(""), path)
@@ -149,17 +162,26 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr, path st
 	}
 	e.Pool, e.Method, e.Class = lp.name, lp.method, lp.classes.name(q.Class)
 	e.Reason, e.Serving = reason.How.String(), reason.Serving
+	e.Queued = lp.waits.Load()
 	serving, _ := healthcheck.Serving(nil, q.States)
-	field := choice.FieldOf(&q, serving)
+	standings, _ := choice.Standings(&q)
+	costs := choice.CostsOf(&q, serving)
 	for i, m := range lp.members {
-		load := q.Loads[i]
+		load, cost := q.Loads[i], 0.0
+		if len(costs.Of) > 0 {
+			cost = costs.Of[i]
+			if costs.Time {
+				cost /= float64(time.Second)
+			}
+		}
 		e.Members = append(e.Members, CandidateExplanation{
 			Name: m.name, Address: m.address,
 			State: q.States[i].State.String(), Why: q.States[i].Reason,
-			Weight: q.Weights[i], InFlight: load.InFlight, TTFB: load.TTFB, Failing: load.Failing,
+			Weight: q.Weights[i], AsksFor: q.States[i].Load.Weight, InFlight: load.InFlight, TTFB: load.TTFB, Failing: load.Failing,
 			Shunned: load.Shunned, Persisted: i == q.Persisted, Full: load.Full, Priority: lp.priority(i),
 			Back: lp.growing(load.Since), Measured: lp.measured(i, p.snapshot()),
-			Cost: field.Cost(&q, i) / float64(time.Second),
+			Words: lp.holding(i), Standing: standings[i].String(), Waiting: lp.ups[i].queue.depth.Load(),
+			Cost: cost, CostText: costs.Text(i),
 		})
 	}
 	if chosen >= 0 {

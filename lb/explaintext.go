@@ -1,6 +1,11 @@
 package lb
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"switchpoint/lb/choice"
+)
 
 // Lines gives the explanation as `switchpoint explain` prints it.
 func (e Explanation) Lines() []string {
@@ -32,30 +37,10 @@ func (e Explanation) Lines() []string {
 		if c.Name == e.Member {
 			mark = "+"
 		}
-		extra := ""
-		if c.Persisted {
-			extra += ", persisted"
-		}
-		if c.Full {
-			extra += ", full"
-		}
-		if c.Priority > 0 {
-			extra += fmt.Sprintf(", priority %d", c.Priority)
-		}
-		if c.Back > 0 {
-			extra += fmt.Sprintf(", back for %s: its share still grows", c.Back.Truncate(1e9))
-		}
-		if c.Measured != "" {
-			extra += ", measured: " + c.Measured
-		}
-		if c.Shunned {
-			extra += ", avoided after a failure"
-		}
-		if c.Failing > 0 {
-			extra += fmt.Sprintf(", %.1f %% of its requests failed lately", c.Failing*100)
-		}
-		add("  %s %s %s: %s (%s); TTFB %.1f ms, %d in flight, weight %d: cost %.2f ms%s",
-			mark, c.Name, c.Address, c.State, c.Why, c.TTFB.Seconds()*1000, c.InFlight, c.Weight, c.Cost*1000, extra)
+		add("  %s %s %s: %s (%s); %s%s", mark, c.Name, c.Address, c.State, c.Why, c.figures(e.Mode), c.extra())
+	}
+	if e.Queued > 0 {
+		add("queue:       %d requests wait for a place in the pool; one that comes now waits behind them, unless it finds one at a member that it had", e.Queued)
 	}
 	if e.Member == "" {
 		add("member:      none; %s", e.Reason)
@@ -63,4 +48,41 @@ func (e Explanation) Lines() []string {
 		add("member:      %s; %s", e.Member, e.Reason)
 	}
 	return out
+}
+
+// figures are what a member is compared by.
+func (c *CandidateExplanation) figures(mode string) string {
+	what := "TTFB"
+	if mode == modeTCP {
+		what = "connect"
+	}
+	text := fmt.Sprintf("%s %.1f ms, %d in flight, weight %d", what, c.TTFB.Seconds()*1000, c.InFlight, c.Weight)
+	if c.CostText != "" {
+		text += ": cost " + c.CostText
+	}
+	return text
+}
+
+// extra is what holds for few members.
+func (c *CandidateExplanation) extra() string {
+	var b strings.Builder
+	add := func(on bool, format string, args ...any) {
+		if on {
+			fmt.Fprintf(&b, ", "+format, args...)
+		}
+	}
+	add(c.Persisted, "persisted")
+	add(c.Full, "full")
+	add(c.Waiting > 0, "%d wait for it alone", c.Waiting)
+	add(c.Priority > 0, "priority %d", c.Priority)
+	add(c.Standing == choice.InReserve.String(), "in reserve: members of a higher priority are enough")
+	add(c.AsksFor > 0, "its agent asks for %d %% of its weight", c.AsksFor)
+	add(c.Back > 0, "back for %s: its share still grows", c.Back.Truncate(1e9))
+	add(c.Measured != "", "measured: %s", c.Measured)
+	for i := range c.Words {
+		add(!strings.Contains(c.Why, c.Words[i].Said()), "%s", c.Words[i].Said())
+	}
+	add(c.Shunned, "avoided after a failure")
+	add(c.Failing > 0, "%.1f %% of its requests failed lately", c.Failing*100)
+	return b.String()
 }

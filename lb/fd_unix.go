@@ -19,6 +19,7 @@ func readFd(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
+// writeFd writes once.
 func writeFd(fd int, p []byte) (n int, errno syscall.Errno) {
 	for {
 		n, err := unix.Write(fd, p)

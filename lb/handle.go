@@ -53,6 +53,8 @@ type exchange struct {
 	begun    bool    // the client has got a part of the final answer
 	asked100 bool    // the client has got 100 Continue
 	ownFault bool    // the last attempt failed for want of something that this process lacks
+	keptLost bool    // a kept-alive connection to the member was found broken
+	movedOn  bool    // the request was taken from a member that died to another one
 	closing  bool    // the client's connection ends with this exchange
 	ttfb     time.Duration
 	status   int
@@ -103,7 +105,7 @@ func (ex *exchange) forward() {
 	ex.ready = ex.start
 	ex.ask(addr)
 	for {
-		if ex.choose(false); ex.member < 0 && !ex.seek(addr) {
+		if ex.choose(newcomer); ex.member < 0 && !ex.seek(addr) {
 			return
 		}
 		ex.pool.bind(&ex.visitor, ex.member, time.Duration(now))
@@ -139,8 +141,8 @@ func (ex *exchange) ask(addr netip.Addr) {
 }
 
 // choose picks a member and takes a place there; ex.member is -1 where there is none. A client
-// with a connection of its own goes on over it.
-func (ex *exchange) choose(waiting bool) {
+// with a connection of its own goes on over it. number is as for take.
+func (ex *exchange) choose(number uint64) {
 	ex.member = ex.pinnedMember()
 	if ex.pinned = ex.member >= 0 && !ex.q.Loads[ex.member].Tried && ex.q.States[ex.member].State != healthcheck.Maintenance; ex.pinned {
 		ex.q.Persisted, ex.reason = ex.member, choice.Reason{How: choice.Pinned, Candidates: 1}
@@ -150,7 +152,7 @@ func (ex *exchange) choose(waiting bool) {
 		}
 		ex.pool.ups[ex.member].chosen.by[choice.Pinned].Add(1)
 	} else {
-		ex.member, ex.reason = ex.pool.take(&ex.q, ex.ready, waiting)
+		ex.member, ex.reason = ex.pool.take(&ex.q, ex.ready, number)
 	}
 	if ex.member >= 0 {
 		ex.up = ex.pool.ups[ex.member]
@@ -170,10 +172,14 @@ func (ex *exchange) mayRetry() bool {
 
 // try makes an attempt at the chosen member. A stale kept-alive connection says nothing about
 // the member, so the same one is asked again, once, on a fresh connection, where a second
-// execution does no harm. A fresh one that breaks is the end: the member may have died of it.
+// execution does no harm. A fresh one that breaks is the end: the member may have died of it. But
+// where a kept-alive one broke just before, the member was dying already (a process that is killed
+// loses its connections one after the other, the listening one last): a request that may be repeated
+// then goes to another member, once.
 func (ex *exchange) try() outcome {
 	u := ex.up
 	ex.in.fallbackHost, ex.in.cookies = u.address, ex.listener.cookies
+	ex.keptLost = false
 	o := ex.attempt(u, false)
 	if o == stale && ex.harmless && ex.replayable() && ex.mayRetry() {
 		o = ex.attempt(u, true)
@@ -189,11 +195,19 @@ func (ex *exchange) try() outcome {
 			ex.pool.metrics[ex.member].failure(o)
 		}
 	}
+	if o == broken && ex.keptLost && !ex.movedOn && ex.harmless && ex.replayable() {
+		ex.movedOn = true
+		return unreachable
+	}
 	return o
 }
 
 // noMember answers when nobody is left to ask.
 func (ex *exchange) noMember(end waited) {
+	if ex.movedOn {
+		ex.failed(broken)
+		return
+	}
 	text := "no server of this pool could be reached"
 	switch {
 	case ex.reason.How == choice.NoneServing:

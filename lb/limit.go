@@ -41,12 +41,12 @@ func (l *limit) until(t int64) bool {
 func (l *limit) spoken() int64 { return min(l.due.Load(), 0) }
 
 // speak is the watcher's: it replaces a limit that still is due by its word and wakes the
-// connections.
-func (c *clientConn) speak(due, word int64) {
+// connections. It says whether the limit was still that one.
+func (c *clientConn) speak(due, word int64) bool {
 	c.word.Lock()
 	defer c.word.Unlock()
 	if !c.due.CompareAndSwap(due, word) {
-		return
+		return false
 	}
 	c.wake()
 	if up := c.upstream.Load(); up != nil {
@@ -55,6 +55,7 @@ func (c *clientConn) speak(due, word int64) {
 	if w := c.waits.Load(); w != nil {
 		w.kick()
 	}
+	return true
 }
 
 // revive takes the watcher's word back and lets the client's connection be used again.

@@ -63,7 +63,8 @@ type poolState struct {
 	refusedRetries prometheus.Counter
 	budget         retryBudget
 	queue          queue
-	waits          atomic.Int64 // those who wait for a place, here or at one member
+	waits          atomic.Int64  // those who wait for a place, here or at one member
+	came           atomic.Uint64 // those who ever did
 	waitEnds       queueMetrics
 	lastMethod     string         // of the table before
 	startup        choice.Startup // of the method "netscaler-least-response-time"
@@ -104,14 +105,20 @@ func (lp *livePool) fill(q *choice.Question, snap *healthcheck.Snapshot, now int
 	q.Method = lp.method
 	q.Priorities, q.MinActive, q.SlowStart, q.PanicPercent = lp.priorities, lp.minActive, lp.slowStart, lp.panicPercent
 	q.Loads = q.Loads[:0]
-	for i, u := range lp.ups {
-		l := u.Load(now, q.Class)
-		l.Since, l.Full = u.since(now, q.States[i].State), u.full()
-		q.Loads = append(q.Loads, l)
+	for i := range lp.ups {
+		q.Loads = append(q.Loads, lp.load(q, i, now))
 	}
 	if cap(q.Scratch) < len(lp.ups) {
 		q.Scratch = make([]int, 0, len(lp.ups))
 	}
+}
+
+// load is what the balancer knows of a member at now; its state is filled in.
+func (lp *livePool) load(q *choice.Question, i int, now int64) choice.Load {
+	u := lp.ups[i]
+	l := u.Load(now, q.Class)
+	l.Since, l.Full = u.since(now, q.States[i].State), u.full()
+	return l
 }
 
 // count records an answer of member (-1: the balancer's own). Status 0 is a closed connection.

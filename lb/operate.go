@@ -1,7 +1,6 @@
 package lb
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,49 +74,37 @@ func (l *live) address(pool, member string) (string, error) {
 	return "", fmt.Errorf("there is no pool %q; there are %s", cutWord(pool), strings.Join(have, ", "))
 }
 
-// Words are all that operators have said here or at another node, the last of each, those that
-// take something back and those that are over included: other nodes need them.
-func (p *Proxy) Words() []Word { return p.words.Load().list() }
-
-// WordBytes are the Words as other nodes get them: the same bytes for the same words.
+// WordBytes are all that operators have said here or at another node, the last of each, as other
+// nodes get it: the same bytes for the same words. Those that take something back and those that
+// are over are among them: other nodes need them.
 func (p *Proxy) WordBytes() []byte { return p.words.Load().bytes }
 
-// AdoptWords takes the WordBytes of another node. Malformed ones change nothing.
+// AdoptWords takes the WordBytes of another node: of two on the same thing the newer one holds.
+// Malformed ones, and versions that no operators can have reached, change nothing. What was taken
+// holds even where it cannot be kept on disk; the error says so.
 func (p *Proxy) AdoptWords(node string, b []byte) error {
-	ws, err := parseWords(b)
+	more, err := parseWords(b)
 	if err != nil {
 		return err
 	}
-	_, err = p.mergeWords(node, ws.list())
-	return err
-}
-
-// MergeWords takes words of other nodes: of two on the same thing the one with the higher version
-// holds, of the same version that of the greater node. It says how many were new. A malformed
-// word refuses them all. They hold even where they cannot be kept on disk; the error says so.
-func (p *Proxy) MergeWords(more []Word) (taken int, err error) {
-	if err := wellFormed(more); err != nil {
-		return 0, err
-	}
-	return p.mergeWords("", more)
-}
-
-func (p *Proxy) mergeWords(node string, more []Word) (taken int, err error) {
 	p.operating.Lock()
 	defer p.operating.Unlock()
-	now := time.Now()
-	next, taken := p.words.Load().with(more, now)
+	now, ws := time.Now(), p.words.Load().words
+	if theirs := more.version(); theirs > ws.version()+maxAhead {
+		return fmt.Errorf("version %d of operators' words is too far ahead of version %d here to be of operators: stop every lb node that has it, remove its %s and start it again", theirs, ws.version(), wordsFile)
+	}
+	next, taken := ws.with(more.list(), now)
 	if taken == 0 {
-		return 0, nil
+		return nil
 	}
 	set := &wordSet{next, next.encode()}
 	if len(set.bytes) > maxWordBytes {
-		return 0, fmt.Errorf("with the words of node %s there would be %d bytes of them, at most %d are kept", node, len(set.bytes), maxWordBytes)
+		return fmt.Errorf("with the words of node %s there would be %d bytes of them, at most %d are kept", node, len(set.bytes), maxWordBytes)
 	}
 	err = p.keepWords(set)
 	p.useWords(set, now)
 	p.log.Info("lb: operators have said something at another node", "node", node, "words", taken)
-	return taken, err
+	return err
 }
 
 // keepWords writes them to the state directory, if there is one. p.operating is held.
@@ -141,10 +128,10 @@ func (p *Proxy) loadWords() {
 			return err
 		})
 		if err != nil {
-			ws = words{}
 			p.log.Error("lb: drained and disabled members are forgotten: they serve again", "error", err)
 		}
 	}
+	ws, _ = ws.with(nil, time.Now()) // without what the other nodes have forgotten meanwhile
 	p.words.Store(&wordSet{ws, ws.encode()})
 }
 
@@ -157,33 +144,26 @@ func (ws words) encode() []byte {
 	return append(b, '\n')
 }
 
+// parseWords reads words of a file or of another node. Fields that only a newer node knows are passed
+// over.
 func parseWords(b []byte) (words, error) {
 	if len(b) > maxWordBytes {
 		return nil, fmt.Errorf("%d bytes of operators' words are too many, at most %d are possible", len(b), maxWordBytes)
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
 	var list []Word
-	if err := dec.Decode(&list); err != nil {
+	if err := json.Unmarshal(b, &list); err != nil {
 		return nil, fmt.Errorf("decode what operators said: %w", err)
 	}
-	if err := wellFormed(list); err != nil {
-		return nil, err
-	}
-	ws, _ := words{}.with(list, time.Time{})
-	return ws, nil
-}
-
-func wellFormed(list []Word) error {
 	if len(list) > maxWords {
-		return fmt.Errorf("%d words of operators are too many, at most %d are possible", len(list), maxWords)
+		return nil, fmt.Errorf("%d words of operators are too many, at most %d are possible", len(list), maxWords)
 	}
 	for i := range list {
 		if err := list[i].wellFormed(); err != nil {
-			return fmt.Errorf("word %d: %w", i, err)
+			return nil, fmt.Errorf("word %d: %w", i, err)
 		}
 	}
-	return nil
+	ws, _ := words{}.with(list, time.Time{})
+	return ws, nil
 }
 
 // useWords puts a set into force.

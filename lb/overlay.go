@@ -50,12 +50,12 @@ func (ws words) overlay(pt *poolTable, now time.Time) *overlay {
 		if w, ok := ws.hold(wordKey{pt.name, pt.members[i].address, true}, now); ok {
 			m.words = append(m.words, w)
 			if weight = w.Weight; weight == 0 {
-				m.to, m.reason = healthcheck.Draining, w.said()
+				m.to, m.reason = healthcheck.Draining, w.Said()
 			}
 		}
 		if w, ok := ws.hold(wordKey{pt.name, pt.members[i].address, false}, now); ok {
 			m.words = append(m.words, w)
-			m.to, m.reason = healthcheck.Draining, w.said()
+			m.to, m.reason = healthcheck.Draining, w.Said()
 			if m.closed = w.Do == Disable; m.closed || !w.Deadline.IsZero() && !now.Before(w.Deadline) {
 				m.to = healthcheck.Maintenance
 			}

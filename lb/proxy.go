@@ -58,8 +58,10 @@ type Proxy struct {
 
 	live     atomic.Pointer[live]
 	draining atomic.Bool
-	idBase   string // begins the ids of this process's requests
-	logWake  chan struct{}
+	// stopDelay is that of the table in force, in nanoseconds.
+	stopDelay atomic.Int64
+	idBase    string // begins the ids of this process's requests
+	logWake   chan struct{}
 	// connections counts the clients' connections; each has its number.
 	connections atomic.Uint64
 	exchanges   sync.Pool
@@ -150,9 +152,11 @@ func (p *Proxy) now() int64 { return int64(time.Since(p.base)) }
 
 func (p *Proxy) at(t time.Time) int64 { return int64(t.Sub(p.base)) }
 
-// Run serves until ctx ends. Then it stops accepting, lets requests in flight finish for at most
-// DrainTimeout, and closes everything. It is to be called once.
+// Run serves until ctx ends, and for the table's stop_delay after that. Then it stops accepting,
+// lets requests in flight finish for at most DrainTimeout, and closes everything. It is to be called
+// once.
 func (p *Proxy) Run(ctx context.Context) error {
+	wanted := ctx.Err() == nil
 	var accepting errgroup.Group
 	var serving sync.WaitGroup
 	for _, l := range p.listeners {
@@ -171,6 +175,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	p.draining.Store(true)
+	if wanted { // else nobody was ever sent here
+		p.linger(time.Duration(p.stopDelay.Load()))
+	}
 	p.closeListeners()
 	stopJanitor()
 	err := accepting.Wait()
@@ -185,6 +192,23 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	p.pipes.close()
 	return err
+}
+
+// linger serves on for stop_delay, while those who send clients here learn that they should not.
+// No connection is kept for another request meanwhile, so that few are left when it is over.
+func (p *Proxy) linger(delay time.Duration) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for over := time.After(delay); ; {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+			for _, l := range p.listeners {
+				l.conns.closeWhere((*clientConn).idle)
+			}
+		}
+	}
 }
 
 // drain waits for the connections, closing idle ones at once and all of them in the end.

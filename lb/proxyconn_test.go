@@ -268,3 +268,34 @@ func TestBegunConn(t *testing.T) {
 		t.Error("a pipe has no half to close")
 	}
 }
+
+// TestProxyOutSlowUpload: what introduces a client has a time limit, which is none for what the
+// client sends after it.
+func TestProxyOutSlowUpload(t *testing.T) {
+	const size = 300_000
+	a := startService(t, func(c *net.TCPConn) {
+		br := bufio.NewReader(c)
+		if intro, err := br.ReadString('\n'); err != nil || !strings.HasPrefix(intro, "PROXY TCP4 ") {
+			t.Errorf("introduced by %q, %v", intro, err)
+		}
+		readHead(br)
+		n, err := io.CopyN(io.Discard, br, size)
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Err: %v\r\nConnection: close\r\n\r\n%6d", err, n)
+	})
+	cfg := plainConfig(services(a))
+	cfg.Pools[0].SendProxy, cfg.Pools[0].ConnectTimeout = "v1", 100*ms
+	r := start(t, cfg)
+	c := dial(t, r.addr)
+	if _, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", size); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is at the member", func() bool { return r.member("a").InFlight == 1 })
+	began := time.Now()
+	eventually(t, "longer than a connection may take", func() bool { return time.Since(began) > 300*ms })
+	if _, err := io.WriteString(c, strings.Repeat("x", size)); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := io.ReadAll(c); !strings.HasPrefix(string(out), "HTTP/1.1 200 ") {
+		t.Errorf("got %q", out)
+	}
+}

@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -25,8 +26,12 @@ type queue struct {
 type waiter struct {
 	kicked     chan struct{} // one word at most is kept
 	cut        atomic.Bool   // the wait is to end
+	number     uint64        // of those who have waited in the pool
 	next, prev *waiter
 }
+
+// newcomer is the number of who does not wait yet.
+const newcomer = math.MaxUint64
 
 // enter takes a place at the end. Whoever does must look again before it waits: a place may
 // have come free meanwhile.
@@ -93,6 +98,16 @@ func (q *queue) isFirst(w *waiter) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.first == w
+}
+
+// ahead says whether somebody waits who came before the one with that number.
+func (q *queue) ahead(number uint64) bool {
+	if q.depth.Load() == 0 {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.first != nil && q.first.number < number
 }
 
 // waited is how a wait ended. The words are those of the metric.

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"switchpoint/internal/covers"
+	"switchpoint/lb/choice"
 )
 
 // TestQueueStop: a process that stops serves those who wait while there is time, and cuts off the
@@ -108,6 +110,79 @@ func TestQueueTCPLate(t *testing.T) {
 	if r.ends(queueLate) != 1 {
 		t.Errorf("%v ended late", r.ends(queueLate))
 	}
+}
+
+// TestWaitKeepsTried: a request that waits for a place does not go back to a member that failed for it.
+func TestWaitKeepsTried(t *testing.T) {
+	r := start(t, plainConfig([]Member{{Name: "a", Address: "127.0.0.1:1"}, {Name: "b", Address: "127.0.0.1:2", MaxInFlight: 1}}))
+	lp := r.live.Load().pools[0]
+	if !lp.ups[1].enter(0, 0, time.Second) {
+		t.Fatal("no place")
+	}
+	var q choice.Question
+	lp.ask(&q, loopback, nil, r.now())
+	q.Loads[0].Tried = true
+	for range 2 {
+		if i, why := lp.take(&q, r.now(), 1); i >= 0 || why.How != choice.AllFull {
+			t.Errorf("picked %d, %s", i, why.How)
+		}
+		lp.refill(&q, loopback, nil, r.now())
+	}
+	lp.left(lp.ups[1], r.now(), 0)
+	lp.refill(&q, loopback, nil, r.now())
+	if i, _ := lp.take(&q, r.now(), 1); i != 1 {
+		t.Errorf("picked %d", i)
+	}
+	lp.left(lp.ups[1], r.now(), 0)
+}
+
+// TestQueuesInOrder: of one who waits for any member and one whose session lives at the member that
+// has a place, whoever came first gets it.
+func TestQueuesInOrder(t *testing.T) {
+	r := start(t, plainConfig([]Member{{Name: "a", Address: "127.0.0.1:1", MaxInFlight: 1}}))
+	lp := r.live.Load().pools[0]
+	u := lp.ups[0]
+	ask := func(persisted int, number uint64) choice.How {
+		var q choice.Question
+		lp.ask(&q, loopback, nil, r.now())
+		q.Persisted, q.Bond = persisted, choice.Firm
+		i, why := lp.take(&q, r.now(), number)
+		if i >= 0 {
+			lp.left(u, r.now(), 0)
+		}
+		return why.How
+	}
+	wait := func(q *queue, number uint64) func() {
+		w := &waiter{kicked: make(chan struct{}, 1), number: number}
+		q.enter(w)
+		return func() { q.leave(w) }
+	}
+	bound, free := wait(&u.queue, 1), wait(&lp.queue, 2)
+	if how := ask(-1, 2); how != choice.AllFull {
+		t.Errorf("who came later: %s", how)
+	}
+	if how := ask(0, 1); how != choice.Persisted {
+		t.Errorf("who came first, and is bound: %s", how)
+	}
+	free()
+	bound()
+	free, bound = wait(&lp.queue, 3), wait(&u.queue, 4)
+	if how := ask(-1, 3); how != choice.ByMethod {
+		t.Errorf("who came first, and is not bound: %s", how)
+	}
+	for _, persisted := range []int{-1, 0} {
+		if how := ask(persisted, newcomer); !how.Full() {
+			t.Errorf("who has just come: %s", how)
+		}
+	}
+	bound()
+	if how := ask(0, newcomer); how != choice.Persisted {
+		t.Errorf("a place at the member that it had: %s", how)
+	}
+	if how := ask(-1, newcomer); how != choice.AllFull {
+		t.Errorf("behind the one who waits: %s", how)
+	}
+	free()
 }
 
 // TestQueueUnderLoad: many clients over few places: everybody is served, the limits hold, and

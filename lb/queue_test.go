@@ -159,7 +159,7 @@ func TestPlaceAllocatesNothing(t *testing.T) {
 	var q choice.Question
 	once := func() {
 		lp.ask(&q, loopback, nil, r.now())
-		i, why := lp.take(&q, r.now(), false)
+		i, why := lp.take(&q, r.now(), newcomer)
 		if i != 1 {
 			t.Fatalf("picked %d, %s", i, why.How)
 		}

@@ -1,9 +1,13 @@
 package lb
 
 import (
+	"bufio"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -109,6 +113,102 @@ func TestRetryOnKeptConnection(t *testing.T) {
 		defer resp.Body.Close()
 		if body, _ := io.ReadAll(resp.Body); string(body) != "again" {
 			t.Errorf("got %d %q", resp.StatusCode, body)
+		}
+	})
+}
+
+// dyingBackend answers the first request of its first connection, and dies of the next one: that one
+// and all connections after it break when their request was read. It counts those.
+func dyingBackend(t *testing.T) (addr string, lost *atomic.Int64) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost = &atomic.Int64{}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for first := true; ; first = false {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for n := 0; ; n++ {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					if !first || n > 0 {
+						lost.Add(1)
+						return
+					}
+					_, _ = io.Copy(io.Discard, req.Body)
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		serving.Wait()
+	})
+	return ln.Addr().String(), lost
+}
+
+// TestDyingMember: a member that is killed loses its kept-alive connections, and takes one more that
+// breaks too. A request that may be repeated goes on to another member, but not to a third.
+func TestDyingMember(t *testing.T) {
+	send := func(r *running, method, header string) string {
+		return raw(t, r.addr, method+" / HTTP/1.1\r\nHost: x\r\n"+header+"Content-Length: 0\r\nConnection: close\r\n\r\n")
+	}
+	// A client that is bound to the dying member has its connection warm.
+	warm := func(t *testing.T, others ...*backend) (*running, *atomic.Int64) {
+		addr, lost := dyingBackend(t)
+		cfg := plainConfig([]Member{{Name: "dying", Address: addr, Priority: 1}})
+		for i, b := range others {
+			cfg.Pools[0].Members = append(cfg.Pools[0].Members, Member{Name: fmt.Sprint("other", i), Address: b.addr})
+		}
+		r := start(t, cfg)
+		if out := send(r, "GET", ""); !strings.HasSuffix(out, "first") {
+			t.Fatal(out)
+		}
+		return r, lost
+	}
+	t.Run("GET", func(t *testing.T) {
+		r, lost := warm(t, startBackend(t, says("other")))
+		if out := send(r, "GET", ""); !strings.HasSuffix(out, "other") || lost.Load() != 2 {
+			t.Errorf("sent %d times to the one that died, got %q", lost.Load(), out)
+		}
+	})
+	t.Run("POST", func(t *testing.T) {
+		r, lost := warm(t, startBackend(t, says("other")))
+		if out := send(r, "POST", ""); !strings.HasPrefix(out, "HTTP/1.1 502 ") || lost.Load() != 1 {
+			t.Errorf("sent %d times to the one that died, got %q", lost.Load(), out)
+		}
+	})
+	t.Run("POST with a key", func(t *testing.T) {
+		r, _ := warm(t, startBackend(t, says("other")))
+		if out := send(r, "POST", "Idempotency-Key: k\r\n"); !strings.HasSuffix(out, "other") {
+			t.Errorf("got %q", out)
+		}
+	})
+	t.Run("nobody else", func(t *testing.T) {
+		r, lost := warm(t)
+		if out := send(r, "GET", ""); !strings.HasPrefix(out, "HTTP/1.1 502 ") || lost.Load() != 2 {
+			t.Errorf("sent %d times, got %q", lost.Load(), out)
+		}
+	})
+	t.Run("the next one dies too", func(t *testing.T) {
+		var got atomic.Int64
+		deadly := rawBackend(t, func(int, string) string { got.Add(1); return "" })
+		r, _ := warm(t, &backend{addr: deadly}, startBackend(t, says("third")))
+		cfg := r.live.Load().pools[0]
+		cfg.ups[2].Unreachable(r.now()) // the third is avoided, so that the deadly one is next
+		if out := send(r, "GET", ""); !strings.HasPrefix(out, "HTTP/1.1 502 ") || got.Load() != 1 {
+			t.Errorf("sent %d times to the second, got %q", got.Load(), out)
 		}
 	})
 }

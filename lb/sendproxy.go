@@ -1,9 +1,6 @@
 package lb
 
-import (
-	"net"
-	"time"
-)
+import "net"
 
 // This file keeps the connections of pools with send_proxy: each was introduced to the member as
 // one client's, so no request of another client may go over it.
@@ -15,12 +12,9 @@ type ownConn struct {
 }
 
 // introduceTo says on a new connection to a member whose it is.
-func (c *clientConn) introduceTo(conn net.Conn, spec *dialSpec) error {
-	if err := conn.SetWriteDeadline(time.Now().Add(spec.timeout)); err != nil {
-		return err
-	}
+func (c *clientConn) introduceTo(sock net.Conn, version string) error {
 	var space [maxProxyV1]byte
-	_, err := conn.Write(appendProxy(space[:0], spec.sendProxy, c.from, c.to))
+	_, err := sock.Write(appendProxy(space[:0], version, c.from, c.to))
 	return err
 }
 

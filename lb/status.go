@@ -52,18 +52,22 @@ type MemberStatus struct {
 	// State is what decisions go by: Health under what operators say. Why is the reason.
 	State string `json:"state"`
 	Why   string `json:"why"`
-	// Standing is how far it comes in the choice for a client that nothing binds.
+	// Standing is how far it comes in the choice for a client that nothing binds; Takes: it may
+	// get one.
 	Standing string `json:"standing"`
+	Takes    bool   `json:"takes"`
 	// Health is what the monitor measures since Since (zero: always), HealthWhy the reason.
 	Health    string    `json:"health"`
 	HealthWhy string    `json:"health_why"`
 	Since     time.Time `json:"since,omitzero"`
 	// Words are what operators say of the member now, Drain how far that has come.
-	Words      []Word `json:"words,omitempty"`
-	Drain      string `json:"drain,omitempty"`
-	Weight     int    `json:"weight"` // in force
-	Configured int    `json:"configured_weight"`
-	Priority   int    `json:"priority"`
+	Words  []Word `json:"words,omitempty"`
+	Drain  string `json:"drain,omitempty"`
+	Weight int    `json:"weight"` // in force
+	// AsksFor is the part of the weight that the member's agent asks for, in percent; 0: it says nothing.
+	AsksFor    int `json:"asks_for,omitempty"`
+	Configured int `json:"configured_weight"`
+	Priority   int `json:"priority"`
 	// InFlight are its requests, or connections of tcp listeners, of at most MaxInFlight (0: any
 	// number). Bound are the clients that come back to it; cookies are not counted.
 	InFlight    int64 `json:"in_flight"`
@@ -132,7 +136,7 @@ func (p *Proxy) poolStatus(live *live, lp *livePool, bound map[uint32]int) PoolS
 	standings, _ := choice.Standings(&q)
 	for i := range lp.members {
 		m := lp.memberStatus(&q, i, snap, now)
-		m.Standing = standings[i].String()
+		m.Standing, m.Takes = standings[i].String(), standings[i] == choice.Candidate
 		m.Bound = bound[lp.ups[i].id]
 		m.Drain = m.drainage(time.Now())
 		ps.Members = append(ps.Members, m)
@@ -146,7 +150,7 @@ func (lp *livePool) memberStatus(q *choice.Question, i int, snap *healthcheck.Sn
 		Name: m.name, Address: m.address,
 		State: q.States[i].State.String(), Why: q.States[i].Reason,
 		Health: health.State.String(), HealthWhy: health.Reason, Since: health.Since,
-		Words: lp.holding(i), Weight: q.Weights[i], Configured: lp.weights[i], Priority: lp.priority(i),
+		Words: lp.holding(i), Weight: q.Weights[i], AsksFor: q.States[i].Load.Weight, Configured: lp.weights[i], Priority: lp.priority(i),
 		InFlight: u.InFlight(), MaxInFlight: m.most, Queued: u.queue.depth.Load(),
 		Failing: q.Loads[i].Failing, Shunned: q.Loads[i].Shunned,
 		Back: lp.growing(q.Loads[i].Since).Seconds(),

@@ -71,6 +71,7 @@ func (p *Proxy) SetTable(t *Table) error {
 	}
 	p.overlayAll(next, time.Now())
 	old := p.live.Swap(next)
+	p.stopDelay.Store(int64(t.stopDelay))
 	for i, l := range p.listeners {
 		l.use(&t.listeners[i], p)
 	}

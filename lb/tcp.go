@@ -106,7 +106,7 @@ func (s *tcpSession) choose() bool {
 	q := &one.q
 	one.ask()
 	for {
-		if one.pick(false); one.picked < 0 && !one.seek() {
+		if one.pick(newcomer); one.picked < 0 && !one.seek() {
 			return false
 		}
 		i, pool := one.picked, s.target.livePool
@@ -176,33 +176,15 @@ func (s *tcpSession) tell(i int, o healthcheck.Outcome, own bool) {
 	s.p.tell(refs[0], o)
 }
 
-// connect opens a connection for one client: the PROXY protocol's header where the pool wants one,
-// then TLS where the pool speaks it.
+// connect opens a connection for one client.
 func (u *upstream) connect(c *clientConn) (net.Conn, error) {
-	u.mu.Lock()
-	spec := u.spec
-	u.mu.Unlock()
-	conn, err := net.DialTimeout("tcp", u.address, spec.timeout)
-	if err != nil {
-		return nil, err
-	}
-	if spec.sendProxy != "" {
-		head := appendProxy(nil, spec.sendProxy, c.from, c.to)
-		if err = conn.SetWriteDeadline(time.Now().Add(spec.timeout)); err == nil {
-			_, err = conn.Write(head)
-		}
-	}
-	secure := conn
-	if err == nil && spec.tls != nil {
+	spec := u.dialSpec()
+	if spec.tls != nil {
 		spec.tls = spec.tls.Clone()
 		spec.tls.NextProtos = nil // what is spoken inside is not ours to say
-		secure, err = handshake(conn, u.address, spec)
 	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secure, nil
+	_, conn, err := spec.open(u.address, c)
+	return conn, err
 }
 
 // begin hands the member what was read of the client already.

@@ -30,7 +30,7 @@ type upstream struct {
 	places
 	answers [codeClasses]atomic.Uint64 // by class of status code
 	chosen  chosen
-	queue   queue                      // of clients whose session lives here, while it is full
+	queue   queue // of clients whose session lives here, while it is full
 
 	mu      sync.Mutex
 	spec    dialSpec
@@ -129,38 +129,65 @@ func (u *upstream) give(c *upConn, now int64) {
 	}
 }
 
-// dial opens a new connection; TCP and the TLS handshake each have the pool's connect_timeout.
-// One of a pool with send_proxy is introduced as client's.
+// dial opens a new connection for requests.
 func (u *upstream) dial(client *clientConn) (*upConn, error) {
-	u.mu.Lock()
-	spec := u.spec
-	u.mu.Unlock()
-	conn, err := net.DialTimeout("tcp", u.address, spec.timeout)
+	spec := u.dialSpec()
+	sock, conn, err := spec.open(u.address, client)
 	if err != nil {
 		return nil, err
 	}
 	c := &upConn{wire: wire{Conn: conn, pool: client.pool}, fingerprint: spec.fingerprint}
-	c.sock, _ = conn.(*net.TCPConn)
-	if spec.sendProxy != "" {
-		if err := client.introduceTo(conn, &spec); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-	}
-	if spec.tls != nil {
-		if c.Conn, err = handshake(conn, u.address, spec); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-	}
-	if c.Conn == conn {
+	c.sock, _ = sock.(*net.TCPConn)
+	if conn == sock {
 		c.useDescriptor()
 	}
 	return c, nil
 }
 
-func handshake(conn net.Conn, address string, spec dialSpec) (net.Conn, error) {
-	cfg := spec.tls
+// dialSpec is how to connect now.
+func (u *upstream) dialSpec() dialSpec {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.spec
+}
+
+// open makes a connection to a member; conn is sock, or TLS above it. TCP has the pool's
+// connect_timeout, and what comes before the first byte of a client once more.
+func (d *dialSpec) open(address string, client *clientConn) (sock, conn net.Conn, err error) {
+	if sock, err = net.DialTimeout("tcp", address, d.timeout); err != nil {
+		return nil, nil, err
+	}
+	if conn, err = d.begin(sock, address, client); err != nil {
+		_ = sock.Close()
+		return nil, nil, err
+	}
+	return sock, conn, nil
+}
+
+// begin introduces the client where the pool has send_proxy, and shakes hands where it speaks TLS.
+func (d *dialSpec) begin(sock net.Conn, address string, client *clientConn) (net.Conn, error) {
+	if d.sendProxy == "" && d.tls == nil {
+		return sock, nil
+	}
+	if err := sock.SetDeadline(time.Now().Add(d.timeout)); err != nil {
+		return nil, err
+	}
+	if d.sendProxy != "" {
+		if err := client.introduceTo(sock, d.sendProxy); err != nil {
+			return nil, err
+		}
+	}
+	conn := sock
+	if d.tls != nil {
+		var err error
+		if conn, err = handshake(sock, address, d.tls); err != nil {
+			return nil, err
+		}
+	}
+	return conn, sock.SetDeadline(time.Time{})
+}
+
+func handshake(sock net.Conn, address string, cfg *tls.Config) (net.Conn, error) {
 	if cfg.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -169,14 +196,8 @@ func handshake(conn net.Conn, address string, spec dialSpec) (net.Conn, error) {
 		cfg = cfg.Clone()
 		cfg.ServerName = host
 	}
-	if err := conn.SetDeadline(time.Now().Add(spec.timeout)); err != nil {
-		return nil, err
-	}
-	tc := tls.Client(conn, cfg)
-	if err := tc.Handshake(); err != nil {
-		return nil, err
-	}
-	return tc, conn.SetDeadline(time.Time{})
+	tc := tls.Client(sock, cfg)
+	return tc, tc.Handshake()
 }
 
 // end closes the connection and gives its buffer back.

@@ -79,6 +79,9 @@ func (c Config) Checks() []healthcheck.Key {
 	return keys
 }
 
+// maxStopDelay is what a supervisor still waits for: systemd kills after 90 s.
+const maxStopDelay = time.Minute
+
 // Validate reports every fault of c as a problem.List, certificates and CA files included: they
 // are read. Whether a pool's monitor exists is for the reader of the whole file to say.
 func (c Config) Validate() error {
@@ -99,6 +102,9 @@ func (c Config) Validate() error {
 	}
 	if len(c.Pools) > 0 && len(c.Listeners) == 0 {
 		list.Addf("pool", "add an [[lb.listener]] that names it", "there are pools but no listener")
+	}
+	if c.StopDelay < 0 || c.StopDelay > maxStopDelay {
+		list.Addf("stop_delay", fmt.Sprintf("write a duration from 0s to %v", maxStopDelay), "%v is out of range", c.StopDelay)
 	}
 	list.Under("nodes", c.Nodes.Validate())
 	names = make(map[string]int)

@@ -8,15 +8,13 @@ import (
 	"switchpoint/lb/choice"
 )
 
-// take chooses a member among those with a place, and takes it; -1 where there is none. Whoever
-// comes while others wait is behind them, except that a client may use a place at the member that
-// it had.
-func (lp *livePool) take(q *choice.Question, now int64, waiting bool) (int, choice.Reason) {
-	if !waiting {
-		for i, u := range lp.ups {
-			if u.queue.depth.Load() > 0 {
-				q.Loads[i].Full = true
-			}
+// take chooses a member among those with a place, and takes it; -1 where there is none. number is
+// the waiter's, or newcomer: whoever came earlier goes first, except that a client may use a place at
+// the member that it had.
+func (lp *livePool) take(q *choice.Question, now int64, number uint64) (int, choice.Reason) {
+	for i, u := range lp.ups {
+		if u.queue.ahead(number) {
+			q.Loads[i].Full = true
 		}
 	}
 	for {
@@ -24,7 +22,7 @@ func (lp *livePool) take(q *choice.Question, now int64, waiting bool) (int, choi
 		if i < 0 {
 			return -1, r
 		}
-		if !waiting && lp.queue.depth.Load() > 0 && r.How != choice.Persisted && r.How != choice.PersistedDraining {
+		if r.How != choice.Persisted && r.How != choice.PersistedDraining && lp.queue.ahead(number) {
 			r.How = choice.AllFull
 			return -1, r
 		}
@@ -36,16 +34,23 @@ func (lp *livePool) take(q *choice.Question, now int64, waiting bool) (int, choi
 	}
 }
 
-// refill reads the loads and states anew for a question that was asked before.
+// refill reads the loads and states anew for a question that was asked before. What failed for it
+// stays so.
 func (lp *livePool) refill(q *choice.Question, client netip.Addr, snap *healthcheck.Snapshot, now int64) {
-	lp.fill(q, snap, now)
+	lp.fillStates(q, snap)
+	for i := range q.Loads {
+		tried := q.Loads[i].Tried
+		q.Loads[i] = lp.load(q, i, now)
+		q.Loads[i].Tried = tried
+	}
 	lp.fillMethod(q, client)
 }
 
 // seeker is a request, or a tcp connection, that looks for a place.
 type seeker interface {
-	// again chooses again, by the table that is in force now, and takes a place if there is one.
-	again() choice.How
+	// again chooses again for the waiter with that number, by the table that is in force now, and
+	// takes a place if there is one.
+	again(number uint64) choice.How
 	// line is the queue in which it waits after how.
 	line(how choice.How) *queue
 	// isThere asks a client that has closed its side whether it still waits.
@@ -61,7 +66,7 @@ func (p *Proxy) wait(s seeker, c *clientConn, lp *livePool, how choice.How) wait
 		return queueFull
 	}
 	defer waits.Add(-1)
-	w := &waiter{kicked: make(chan struct{}, 1)}
+	w := &waiter{kicked: make(chan struct{}, 1), number: lp.came.Add(1)}
 	c.waits.Store(w)
 	defer c.waits.Store(nil)
 	c.enter(phaseQueued)
@@ -69,7 +74,10 @@ func (p *Proxy) wait(s seeker, c *clientConn, lp *livePool, how choice.How) wait
 	due := p.now() + int64(lp.queueTimeout)
 	line := s.line(how)
 	line.enter(w)
-	defer func() { line.leave(w) }()
+	defer func() {
+		line.leave(w)
+		lp.queue.kick() // its first may have been behind w
+	}()
 	for {
 		if w.cut.Load() || !c.until(due) {
 			if end := w.heed(s, c, p.now()+int64(stallTimeout)); end != gotPlace {
@@ -81,7 +89,7 @@ func (p *Proxy) wait(s seeker, c *clientConn, lp *livePool, how choice.How) wait
 		if w.cut.Load() || c.spoken() != 0 || !line.isFirst(w) {
 			continue
 		}
-		if how = s.again(); !how.Full() {
+		if how = s.again(w.number); !how.Full() {
 			return c.settled()
 		}
 		if next := s.line(how); next != line {
@@ -144,7 +152,7 @@ type requestSeeker struct {
 	addr netip.Addr
 }
 
-func (s requestSeeker) again() choice.How {
+func (s requestSeeker) again(number uint64) choice.How {
 	s.ready = s.p.now()
 	s.seen = s.ready
 	if t := s.pool.sameIn(s.p.live.Load().listeners[s.listener.n]); t != s.pool {
@@ -153,7 +161,7 @@ func (s requestSeeker) again() choice.How {
 	} else {
 		s.pool.refill(&s.q, s.addr, s.p.snapshot(), s.ready)
 	}
-	s.choose(true)
+	s.choose(number)
 	return s.reason.How
 }
 
@@ -194,7 +202,7 @@ func (ex *exchange) seek(addr netip.Addr) bool {
 			}
 			ex.pool = ex.pool.backup
 			ex.ask(addr)
-			ex.choose(false)
+			ex.choose(newcomer)
 		default:
 			ex.noMember(gotPlace)
 			return false
@@ -217,18 +225,18 @@ func (s *tcpSeeker) ask() {
 	s.target.recognise(&s.visitor, &s.q, time.Duration(now))
 }
 
-func (s *tcpSeeker) pick(waiting bool) {
-	s.picked, s.reason = s.target.take(&s.q, s.p.now(), waiting)
+func (s *tcpSeeker) pick(number uint64) {
+	s.picked, s.reason = s.target.take(&s.q, s.p.now(), number)
 }
 
-func (s *tcpSeeker) again() choice.How {
+func (s *tcpSeeker) again(number uint64) choice.How {
 	if t := s.target.sameIn(s.p.live.Load().listeners[s.listener.n]); t != s.target {
 		s.target = t
 		s.ask()
 	} else {
 		s.target.refill(&s.q, s.client.peer, s.p.snapshot(), s.p.now())
 	}
-	s.pick(true)
+	s.pick(number)
 	return s.reason.How
 }
 
@@ -260,7 +268,7 @@ func (s *tcpSeeker) seek() bool {
 			}
 			s.target = s.target.backup
 			s.ask()
-			s.pick(false)
+			s.pick(newcomer)
 		default:
 			return false
 		}

@@ -58,8 +58,7 @@ func (w *watchList) judge() {
 		case events&(unix.POLLERR|unix.POLLHUP) != 0:
 			c.speak(w.due[i], gone)
 		case events&unix.POLLRDHUP != 0 && !c.ended:
-			c.ended = true
-			c.speak(w.due[i], nudged)
+			c.ended = c.speak(w.due[i], nudged)
 		}
 	}
 }

@@ -25,7 +25,12 @@ type Why struct {
 	// InUse is the lowest priority that serves now.
 	InUse int
 	Costs []ClassCost
+	// Nobody is true when no member of the pool may take new clients.
+	Nobody bool
 }
+
+// Takes says whether the member may get a client that nothing binds.
+func (w Why) Takes() bool { return w.Standing == choice.Candidate }
 
 // ClassCost compares a member with the one that costs least, for one class of requests.
 type ClassCost struct {
@@ -62,9 +67,10 @@ func (p *Proxy) Why(pool, member string) (Why, error) {
 		Ramp: choice.Ramp(q.Loads[i].Since, q.SlowStart), BackupOf: live.backedUpBy(lp),
 	}
 	w.Member = w.Pool.Members[i]
-	w.Pool.Members = nil
+	w.Pool.Members, w.Nobody = nil, true
 	var candidates []int
 	for k, s := range standings {
+		w.Nobody = w.Nobody && s == choice.NotServing
 		w.Lately += lp.ups[k].chosen.lately()
 		if s == choice.Candidate {
 			candidates = append(candidates, k)
@@ -87,10 +93,8 @@ func (lp *livePool) costs(q *choice.Question, i int, candidates []int, now int64
 	}
 	for class := range classes {
 		q.Class = choice.Class(class) // #nosec G115 -- few
-		for k, u := range lp.ups {
-			l := u.Load(now, q.Class)
-			l.Since, l.Full = q.Loads[k].Since, q.Loads[k].Full
-			q.Loads[k] = l
+		for k := range lp.ups {
+			q.Loads[k] = lp.load(q, k, now)
 		}
 		lp.fillNodes(q)
 		costs := choice.CostsOf(q, candidates)

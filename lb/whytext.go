@@ -14,7 +14,7 @@ import (
 func (w Why) Lines() []string {
 	m := &w.Member
 	mark := "-"
-	if w.Standing == choice.Candidate {
+	if w.Takes() {
 		mark = "+"
 	}
 	out := []string{fmt.Sprintf("%s %s/%s %s: %s", mark, w.Pool.Name, m.Name, m.Address, w.verdict())}
@@ -44,7 +44,7 @@ func (w Why) Lines() []string {
 		add("priority", "%d; in use from %d up", m.Priority, w.InUse)
 	}
 	for _, c := range w.Costs {
-		add("cost", "%s", c.text(w.Standing == choice.Candidate))
+		add("cost", "%s", c.text(w.Takes()))
 	}
 	if len(w.Costs) == 0 {
 		add("method", "%s compares no costs", w.Pool.Method)
@@ -89,6 +89,9 @@ func (w Why) weight() string {
 	text := fmt.Sprintf("%d", m.Weight)
 	if m.Weight != m.Configured {
 		text += fmt.Sprintf(", configured %d", m.Configured)
+	}
+	if m.AsksFor > 0 {
+		text += fmt.Sprintf("; its agent asks for %d %% of it", m.AsksFor)
 	}
 	if w.Ramp < 1 {
 		text += fmt.Sprintf("; of it %.0f %% now: back for %s, its share still grows (slow_start)", 100*w.Ramp, seconds(m.Back))
@@ -152,7 +155,7 @@ func (w Why) source() string {
 
 // told is a word with all that is known of it.
 func (w *Word) told() string {
-	text := fmt.Sprintf("%s; said at %s", w.said(), stamp(w.Set))
+	text := fmt.Sprintf("%s; said at %s", w.Said(), stamp(w.Set))
 	if w.Node != "" {
 		text += " at node " + w.Node
 	}

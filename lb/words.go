@@ -30,6 +30,11 @@ const (
 	// wordGrave is how long a word that is over is kept, so that no node that missed its end
 	// brings it back.
 	wordGrave = 30 * 24 * time.Hour
+	// maxVersion is what every reader of JSON takes as it is. maxAhead is how far a version of another
+	// node may be ahead: operators do not say so much, and each one that is taken over brings the end
+	// of all versions nearer.
+	maxVersion = 1 << 53
+	maxAhead   = 1 << 20
 )
 
 // Word is what an operator says of a member. It stands beside the member's health, never in place
@@ -48,7 +53,7 @@ type Word struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	Expires  time.Time `json:"expires,omitzero"`
 	// Version and Node say which of two words holds: the higher version, of the same version the
-	// greater node.
+	// greater node, of the same node (it has lost its state) the one that was set later.
 	Version uint64 `json:"version"`
 	Node    string `json:"node,omitempty"`
 }
@@ -92,6 +97,9 @@ func (w *Word) wellFormed() error {
 	if w.Do != Drain && w.Do != Disable && w.Do != Enable && w.Do != Weight || w.Weight < AsConfigured || w.Weight > maxWeight {
 		return fmt.Errorf("%q with weight %d is no word", cutWord(w.Do), w.Weight)
 	}
+	if w.Version > maxVersion {
+		return fmt.Errorf("version %d is more than there can be", w.Version)
+	}
 	return nil
 }
 
@@ -106,11 +114,11 @@ func (w *Word) takesBack() bool {
 
 // newer says whether w replaces other.
 func (w *Word) newer(other *Word) bool {
-	return cmp.Or(cmp.Compare(w.Version, other.Version), strings.Compare(w.Node, other.Node)) > 0
+	return cmp.Or(cmp.Compare(w.Version, other.Version), strings.Compare(w.Node, other.Node), w.Set.Compare(other.Set)) > 0
 }
 
-// said is the word as a reason.
-func (w *Word) said() string {
+// Said is the word as a reason.
+func (w *Word) Said() string {
 	s := map[string]string{Drain: "drained", Disable: "disabled", Weight: fmt.Sprintf("weight %d", w.Weight)}[w.Do] + " by " + w.Owner
 	if w.Reason != "" {
 		s += ": " + w.Reason

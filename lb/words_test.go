@@ -223,7 +223,7 @@ func TestWordsAreObeyed(t *testing.T) {
 		light, weighed := ws.hold(wordKey{"p", fmt.Sprint(got), true}, now)
 		switch {
 		case forbidden && w.Do == Disable, forbidden && !w.Deadline.IsZero() && !now.Before(w.Deadline):
-			t.Fatalf("picked %d, although %s", got, w.said())
+			t.Fatalf("picked %d, although %s", got, w.Said())
 		case (forbidden || weighed && light.Weight == 0) && got != q.Persisted:
 			t.Fatalf("a new client goes to %d, which takes none", got)
 		case health[got].State == healthcheck.Maintenance, health[got].State == healthcheck.Down && (health[got].Source != healthcheck.FromTraffic || forbidden):

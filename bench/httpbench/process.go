@@ -112,7 +112,7 @@ func (p *process) stop() {
 }
 
 func (p *process) signal(s syscall.Signal) {
-	_ = syscall.Kill(-p.cmd.Process.Pid, s) // one that is gone needs no signal
+	signalGroup(p.cmd.Process.Pid, s) // one that is gone needs no signal
 }
 
 // fault adds the end of the log to an error.

@@ -3,8 +3,10 @@
 //
 //	POST /api/v1/login      -> LoginResponse: redirect, offers or refused (LG5)
 //	GET  /api/v1/offers     -> OffersResponse
-//	POST /api/v1/connect    -> ConnectResponse
+//	POST /api/v1/connect    -> ConnectResponse; 202 while the desktop is being started
 //	POST /api/v1/logout     -> 204
+//	POST /agent/v1/enrol    -> agent.EnrolResponse (BR5)
+//	POST /agent/v1/heartbeat -> agent.HeartbeatResponse
 //	GET  /index.pl?action=is_alive|cb_status
 //	/  /signin  /desktops  /connect  /signout   the pages
 //

@@ -32,17 +32,37 @@ func (e *requestError) Error() string { return e.text }
 
 // decode reads a body that is exactly one JSON object with known fields only.
 func decode(r *http.Request, into any) *requestError {
+	if err := isJSON(r); err != nil {
+		return err
+	}
+	return decodeBody(r.Body, into)
+}
+
+// decodeLoose lets fields through that are not known here.
+func decodeLoose(r *http.Request, into any) *requestError {
+	if err := isJSON(r); err != nil {
+		return err
+	}
+	return decodeOne(json.NewDecoder(r.Body), into)
+}
+
+func isJSON(r *http.Request) *requestError {
 	if t := r.Header.Get("Content-Type"); t != "" {
 		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
 			return &requestError{http.StatusUnsupportedMediaType, codeMediaType, "The body must be application/json."}
 		}
 	}
-	return decodeBody(r.Body, into)
+	return nil
 }
 
 func decodeBody(body io.Reader, into any) *requestError {
 	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
+	return decodeOne(d, into)
+}
+
+// decodeOne reads one value with nothing after it.
+func decodeOne(d *json.Decoder, into any) *requestError {
 	err := d.Decode(into)
 	if err == nil {
 		if _, err = d.Token(); errors.Is(err, io.EOF) {
@@ -50,8 +70,8 @@ func decodeBody(body io.Reader, into any) *requestError {
 		}
 		err = errors.New("there is more than one JSON value")
 	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &requestError{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("The body is larger than %d bytes.", maxBody)}
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &requestError{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("The body is larger than %d bytes.", large.Limit)}
 	}
 	return &requestError{http.StatusBadRequest, codeBadRequest, "The body is not the JSON object that is expected here: " + jsonFault(err) + "."}
 }
@@ -114,13 +134,15 @@ func reasonOf(r *broker.Refusal) Reason {
 // little later, would answer differently.
 func statusOf(code string) int {
 	switch code {
-	case broker.CodeSignInFailed, broker.CodeSessionExpired:
+	case broker.CodeStarting:
+		return http.StatusAccepted
+	case broker.CodeSignInFailed, broker.CodeSessionExpired, broker.CodeEnrolRefused, broker.CodeAgentUnknown:
 		return http.StatusUnauthorized
 	case broker.CodeRejected, broker.CodeHomeUnavailable, broker.CodePolicy:
 		return http.StatusForbidden
 	case broker.CodeDirectoryUnavailable, broker.CodeStoreUnavailable, broker.CodeBusy, broker.CodeStopped:
 		return http.StatusServiceUnavailable
-	case broker.CodeNoDesktop, broker.CodeMaintenance, broker.CodeUnreachable:
+	case broker.CodeNoDesktop, broker.CodeMaintenance, broker.CodeUnreachable, broker.CodeStartFailed:
 		return http.StatusConflict
 	case broker.CodeOfferUnknown:
 		return http.StatusNotFound

@@ -48,6 +48,9 @@ type config struct {
 	plain   bool
 	metrics prometheus.Registerer
 	config  broker.Config
+	// adminToken is what XML-RPC asks for; wrap puts another store before the real one.
+	adminToken string
+	wrap       func(broker.Store) broker.Store
 }
 
 // start brings a broker up on a free port, over TLS unless plain.
@@ -62,15 +65,19 @@ func start(t *testing.T, c config) *site {
 	}
 	t.Cleanup(func() { store.Close() })
 	c.config.Cluster, c.config.SiteID, c.config.Listen = "uk", max(1, c.id), []string{"127.0.0.1:0"}
+	var use broker.Store = store
+	if c.wrap != nil {
+		use = c.wrap(store)
+	}
 	b, err := broker.New(t.Context(), broker.Options{
 		Config: c.config, Name: "broker-" + string(rune('0'+max(1, c.id))), Datacenter: "london", Version: "test",
-		Store: store, Monitors: []string{"alive"}, Metrics: c.metrics,
+		Store: use, Monitors: []string{"alive"}, Metrics: c.metrics,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{broker: b, roots: x509.NewCertPool(), url: "http://"}
-	o := api.Options{Broker: b, Listen: c.config.Listen, TrustedProxies: c.config.TrustedProxies, Metrics: c.metrics}
+	o := api.Options{Broker: b, Listen: c.config.Listen, TrustedProxies: c.config.TrustedProxies, AdminToken: c.adminToken, Metrics: c.metrics}
 	if !c.plain {
 		s.certDir = t.TempDir()
 		o.Cert, o.Key = certificate(t, s.certDir, s.roots)

@@ -79,8 +79,12 @@ type ConnectRequest struct {
 	Offer string `json:"offer"`
 }
 
-// ConnectResponse says where the desktop is. File holds no password.
+// ConnectResponse says where the desktop is. File holds no password. With status 202 and Result
+// ResultWaiting the desktop is being started: Reason says how far it is, and the same request, with the
+// same Idempotency-Key, is to be sent again to Poll after Reason.RetryAfter seconds.
 type ConnectResponse struct {
+	Result   string  `json:"result,omitempty"` // ResultWaiting, or empty
+	Poll     string  `json:"poll,omitempty"`
 	Desktop  string  `json:"desktop"`
 	Host     string  `json:"host"`
 	Port     int     `json:"port"`

@@ -110,7 +110,7 @@ func (s *Server) pageDesktops(w http.ResponseWriter, r *http.Request) {
 
 // showDesktops lists the offers, with the reason for what did not work above them.
 func (s *Server) showDesktops(w http.ResponseWriter, r *http.Request, status int, reason *Reason) {
-	session, offers, err := s.broker.Offers(r.Context(), sessionCookie(r))
+	session, offers, err := s.broker.Offers(r.Context(), sessionCookie(r), s.clientAddr(r))
 	if err != nil {
 		s.pageRefused(w, r, err)
 		return

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"switchpoint/broker/agent"
 	"switchpoint/healthcheck/isalive"
 )
 
@@ -18,8 +19,12 @@ func (s *Server) routes() http.Handler {
 		{"GET /api/v1/offers", "offers", s.offers},
 		{"POST /api/v1/connect", "connect", s.connect},
 		{"POST /api/v1/logout", "logout", s.logout},
+		{"POST " + agent.PathEnrol, "agent_enrol", s.agentEnrol},
+		{"POST " + agent.PathHeartbeat, "agent_heartbeat", s.agentHeartbeat},
+		{"/agent/", "unknown", s.noRoute},
 		{"/api/", "unknown", s.noRoute},
 		{"GET " + isalive.Path, "is_alive", s.alive},
+		{"POST /RPC2", "rpc", s.rpc},
 		{"GET /{$}", "page", s.pageHome},
 		{"GET /signin", "page", s.pageSignIn},
 		{"POST /signin", "page_signin", s.pageSignInPost},

@@ -38,20 +38,24 @@ type Options struct {
 	Cert, Key string
 	// TrustedProxies lists the prefixes whose X-Forwarded-For is believed (LG6).
 	TrustedProxies []string
-	Log            *slog.Logger
-	Metrics        prometheus.Registerer
+	// AdminToken is the bearer token that the XML-RPC methods about brokers ask for (SE1); empty:
+	// nobody may call them.
+	AdminToken string
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
 }
 
 // Server serves one broker on all of its addresses.
 type Server struct {
-	broker    *broker.Broker
-	log       *slog.Logger
-	metrics   *metrics
-	proxies   []netip.Prefix
-	pages     *pages
-	tls       bool
-	listeners []net.Listener
-	http      *http.Server
+	broker     *broker.Broker
+	log        *slog.Logger
+	metrics    *metrics
+	proxies    []netip.Prefix
+	pages      *pages
+	tls        bool
+	adminToken string
+	listeners  []net.Listener
+	http       *http.Server
 }
 
 // New binds all addresses and reads the certificate; nothing is served before Run.
@@ -62,7 +66,7 @@ func New(o Options) (*Server, error) {
 	if o.Broker == nil {
 		return nil, errors.New("broker api: Options.Broker is missing")
 	}
-	s := &Server{broker: o.Broker, log: o.Log, tls: o.Cert != ""}
+	s := &Server{broker: o.Broker, log: o.Log, tls: o.Cert != "", adminToken: o.AdminToken}
 	for _, p := range o.TrustedProxies {
 		prefix, err := broker.ParsePrefix(p)
 		if err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ func bearer(r *http.Request) string {
 
 // offers is GET /api/v1/offers.
 func (s *Server) offers(w http.ResponseWriter, r *http.Request) {
-	_, offers, err := s.broker.Offers(r.Context(), bearer(r))
+	_, offers, err := s.broker.Offers(r.Context(), bearer(r), s.clientAddr(r))
 	if err != nil {
 		fail(w, err)
 		return
@@ -43,6 +44,12 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 	c, err := s.broker.Connect(r.Context(), broker.ConnectRequest{
 		Token: bearer(r), Offer: body.Offer, Key: key, ClientAddr: s.clientAddr(r), Arrived: arrived,
 	})
+	if starting, ok := errors.AsType[*broker.Refusal](err); ok && starting.Code == broker.CodeStarting {
+		reason := reasonOf(starting)
+		retryAfter(w, reason.RetryAfter)
+		writeJSON(w, http.StatusAccepted, ConnectResponse{Result: ResultWaiting, Poll: "/api/v1/connect", Reason: &reason, Broker: s.self()})
+		return
+	}
 	if err != nil {
 		fail(w, err)
 		return

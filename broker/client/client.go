@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,6 +21,9 @@ import (
 // maxClusters bounds how many clusters one login may visit.
 const maxClusters = 4
 
+// defaultTimeout is above the 120 s for which a busy broker may buffer a login.
+const defaultTimeout = 130 * time.Second
+
 // Options says who signs in, from where, and whom to ask.
 type Options struct {
 	URL      string     // such as https://cb.company.com:8443; or
@@ -37,7 +41,7 @@ type Options struct {
 
 // Hop is one step of a login.
 type Hop struct {
-	Step   string // "dns", "connect", "login", "redirect", "desktop"
+	Step   string // "dns", "connect", "login", "redirect", "start", "desktop"
 	Detail string // what happened, without secrets
 	Took   time.Duration
 }
@@ -69,15 +73,21 @@ func (e *RefusedError) Error() string {
 // Login signs in and, unless OffersOnly, connects to the first desktop offered. On an error the
 // hops so far are in the outcome, so that they can be shown.
 func Login(ctx context.Context, o Options) (Outcome, error) {
-	timeout := o.Timeout
-	if timeout == 0 {
-		timeout = 130 * time.Second
+	l, s, err := signIn(ctx, o)
+	if s != nil {
+		s.close()
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	return l.out, err
+}
+
+// signIn runs a login. The exchange with the cluster that it ended at is the caller's to close; nil
+// when it failed.
+func signIn(ctx context.Context, o Options) (*login, *session, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(o.Timeout, defaultTimeout))
 	defer cancel()
 	l := &login{opts: o, resolver: resolver{servers: o.DNS, source: o.Source}}
-	err := l.run(ctx)
-	return l.out, err
+	s, err := l.run(ctx)
+	return l, s, err
 }
 
 // login is the state of one login under way.
@@ -89,26 +99,29 @@ type login struct {
 	mu       sync.Mutex // guards out.Hops and out.Via against the transport's dials
 }
 
-func (l *login) run(ctx context.Context) error {
+func (l *login) run(ctx context.Context) (*session, error) {
 	if err := l.loadRoots(); err != nil {
-		return err
+		return nil, err
 	}
 	base, err := l.start(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	seen := make(visited)
 	for range maxClusters {
 		seen.place(base)
 		s := l.open(base.String())
 		next, err := s.signIn(ctx, seen)
+		if err == nil && next == nil {
+			return s, nil
+		}
 		s.close()
-		if err != nil || next == nil {
-			return err
+		if err != nil {
+			return nil, err
 		}
 		base = next
 	}
-	return fmt.Errorf("sign in: %d clusters, and each says that the user's home is elsewhere", maxClusters)
+	return nil, fmt.Errorf("sign in: %d clusters, and each says that the user's home is elsewhere", maxClusters)
 }
 
 // start finds the URL to begin with.

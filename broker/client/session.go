@@ -23,6 +23,9 @@ const (
 	maxHeader = 64 << 10
 )
 
+// tellEvery is how often a hop says how far the start of a desktop is.
+const tellEvery = 15 * time.Second
+
 // session is the exchange with one cluster.
 type session struct {
 	login     *login
@@ -96,21 +99,29 @@ func (s *session) redirect(res api.LoginResponse, who string, seen visited, bega
 
 // poll waits for the time that the broker asked for, then asks again.
 func (s *session) poll(ctx context.Context, res *api.LoginResponse) error {
-	if !strings.HasPrefix(res.Poll, "/") { // anything else could become part of the host's name
-		return fmt.Errorf("told to wait, but %q is no path to ask at", res.Poll)
+	poll := res.Poll
+	if err := pause(ctx, poll, res.Reason); err != nil {
+		return err
+	}
+	*res = api.LoginResponse{}
+	return s.call(ctx, http.MethodGet, poll, nil, res)
+}
+
+// pause waits for the time that the broker asked for, before poll is asked.
+func pause(ctx context.Context, poll string, reason *api.Reason) error {
+	if !strings.HasPrefix(poll, "/") { // anything else could become part of the host's name
+		return fmt.Errorf("told to wait, but %q is no path to ask at", poll)
 	}
 	wait := time.Second
-	if res.Reason != nil && res.Reason.RetryAfter > 0 {
-		wait = time.Duration(res.Reason.RetryAfter) * time.Second
+	if reason != nil && reason.RetryAfter > 0 {
+		wait = time.Duration(reason.RetryAfter) * time.Second
 	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(wait):
+		return nil
 	}
-	poll := res.Poll
-	*res = api.LoginResponse{}
-	return s.call(ctx, http.MethodGet, poll, nil, res)
 }
 
 // connect takes the first offer.
@@ -120,9 +131,25 @@ func (s *session) connect(ctx context.Context) error {
 		return errors.New("connect: signed in, but no desktop is offered to this user")
 	}
 	began := time.Now()
+	body := api.ConnectRequest{Offer: offers[0].ID}
+	key := uuid.NewString() // one for all: whoever asks again means the same desktop
 	var res api.ConnectResponse
-	if err := s.call(ctx, http.MethodPost, "/api/v1/connect", api.ConnectRequest{Offer: offers[0].ID}, &res); err != nil {
+	if err := s.callKeyed(ctx, http.MethodPost, "/api/v1/connect", key, body, &res); err != nil {
 		return fmt.Errorf("connect to %s: %w", offers[0].Name, err)
+	}
+	for told := (time.Time{}); res.Result == api.ResultWaiting; {
+		if res.Reason != nil && time.Since(told) > tellEvery {
+			told = time.Now()
+			s.login.hop("start", res.Reason.Text, began)
+		}
+		poll := res.Poll
+		if err := pause(ctx, poll, res.Reason); err != nil {
+			return fmt.Errorf("wait for %s: %w", offers[0].Name, err)
+		}
+		res = api.ConnectResponse{}
+		if err := s.callKeyed(ctx, http.MethodPost, poll, key, body, &res); err != nil {
+			return fmt.Errorf("connect to %s: %w", offers[0].Name, err)
+		}
 	}
 	if res.Reason != nil {
 		return fmt.Errorf("connect to %s: %w", offers[0].Name, &RefusedError{Reason: *res.Reason, Broker: res.Broker})
@@ -135,11 +162,15 @@ func (s *session) connect(ctx context.Context) error {
 // call does one exchange, and once more when the connection failed: the Idempotency-Key makes
 // that safe (LG4), and a name with several addresses may have lost the one that was in use.
 func (s *session) call(ctx context.Context, method, path string, in, out any) error {
+	return s.callKeyed(ctx, method, path, uuid.NewString(), in, out)
+}
+
+// callKeyed is call with the Idempotency-Key of an earlier one.
+func (s *session) callKeyed(ctx context.Context, method, path, key string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	key := uuid.NewString()
 	status, text, err := s.exchange(ctx, method, path, key, in != nil, body)
 	if err != nil && ctx.Err() == nil {
 		s.transport.CloseIdleConnections()

@@ -4,13 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"switchpoint/broker"
 )
 
-// candidateSQL reads desktops with what a client needs to reach them.
-const candidateSQL = `SELECT d.id, d.name, p.name, p.kind, d.host, d.port, d.protocol, p.check_kind, d.state
-	FROM desktop d JOIN desktop_pool p ON p.id = d.pool_id AND p.deleted_at IS NULL `
+// candidateSQL reads desktops with what a client needs to reach them. An assigned desktop may stand
+// in no pool, and a claimed one in a pool that has gone.
+const candidateSQL = `SELECT d.id, d.name, COALESCE(p.name, ''), COALESCE(p.kind, 'assigned'), d.host, d.port, d.protocol, COALESCE(p.check_kind, 'dial'), d.state,
+	` + aliveSQL + `
+	FROM desktop d LEFT JOIN desktop_pool p ON p.id = d.pool_id AND p.deleted_at IS NULL `
 
 type scanner interface{ Scan(...any) error }
 
@@ -18,10 +21,10 @@ type scanner interface{ Scan(...any) error }
 func scanCandidate(r scanner) (broker.Candidate, error) {
 	var c broker.Candidate
 	var state string
-	if err := r.Scan(&c.ID, &c.Name, &c.Pool, &c.Kind, &c.Host, &c.Port, &c.Protocol, &c.Check, &state); err != nil {
+	if err := r.Scan(&c.ID, &c.Name, &c.Pool, &c.Kind, &c.Host, &c.Port, &c.Protocol, &c.Check, &state, &c.Alive); err != nil {
 		return c, err
 	}
-	if state != "enabled" {
+	if state == "maintenance" {
 		return c, broker.ErrMaintenance
 	}
 	return c, nil
@@ -39,16 +42,26 @@ func (s *Store) Candidates(ctx context.Context, session broker.Session, offer br
 		if !errors.Is(err, sql.ErrNoRows) || offer.Desktop != "" {
 			return err
 		}
-		err = each(t, candidateSQL+`WHERE d.pool_id = ? AND d.deleted_at IS NULL AND d.state = 'enabled'
-			AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.desktop_id = d.id) ORDER BY random() LIMIT ?`, func(r *sql.Rows) error {
-			c, err := scanCandidate(r)
-			out = append(out, c)
+		p, err := findPool(t, `id = ?`, offer.Pool)
+		if err != nil {
 			return err
-		}, offer.Pool, limit)
-		if err == nil && len(out) == 0 {
+		}
+		picked, err := p.pick(t, session, limit)
+		if err != nil {
+			return err
+		}
+		for _, id := range picked {
+			c, err := scanCandidate(t.row(candidateSQL+`WHERE d.id = ?`, id))
+			if err != nil {
+				return err
+			}
+			c.Pool = p.name
+			out = append(out, c)
+		}
+		if len(out) == 0 {
 			return broker.ErrNoDesktop
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -61,22 +74,22 @@ func (s *Store) Candidates(ctx context.Context, session broker.Session, offer br
 func ownDesktop(t txn, s broker.Session, offer broker.OfferID) (broker.Candidate, error) {
 	if offer.Desktop != "" {
 		return scanCandidate(t.row(candidateSQL+`JOIN assignment a ON a.desktop_id = d.id
-			WHERE d.id = ? AND d.deleted_at IS NULL AND a.directory = ? AND a.user = ?`, offer.Desktop, s.Directory, s.User))
+			WHERE d.id = ? AND `+live+` AND a.directory = ? AND a.user = ?`, offer.Desktop, s.Directory, s.User))
 	}
-	var pool string
-	if err := t.row(`SELECT name FROM desktop_pool WHERE id = ? AND kind = 'pooled' AND deleted_at IS NULL`, offer.Pool).Scan(&pool); err != nil {
+	p, err := findPool(t, `id = ?`, offer.Pool)
+	if err != nil {
 		return broker.Candidate{}, notFound(err)
 	}
 	granted := false
 	for _, g := range s.Grants {
-		granted = granted || g.Pool == pool && offer.Slot <= g.MaxOffers
+		granted = granted || g.Pool == p.name && offer.Slot <= g.MaxOffers
 	}
 	if !granted {
 		return broker.Candidate{}, broker.ErrNotFound
 	}
 	c, err := scanCandidate(t.row(candidateSQL+`JOIN claim c ON c.desktop_id = d.id
 		WHERE c.directory = ? AND c.user = ? AND c.pool_id = ? AND c.slot = ? AND d.deleted_at IS NULL`, s.Directory, s.User, offer.Pool, offer.Slot))
-	c.Claimed = err == nil
+	c.Claimed, c.Pool, c.Kind = err == nil, p.name, broker.KindPooled
 	return c, err
 }
 
@@ -107,7 +120,7 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 			return err
 		}
 		if out.Claimed { // the newest session of the user holds the desktop
-			if _, err := t.exec(`UPDATE claim SET session_id = ? WHERE desktop_id = ?`, r.Session.ID, out.ID); err != nil {
+			if _, err := t.exec(`UPDATE claim SET session_id = ?, release_at = NULL, used_at = NULL, unseen_since = NULL WHERE desktop_id = ?`, r.Session.ID, out.ID); err != nil {
 				return err
 			}
 		}
@@ -144,25 +157,57 @@ func keyedDesktop(t txn, r broker.ConnectRecord) (string, error) {
 	return k.desktop, nil
 }
 
-// claim takes one free desktop of the pool for the user: the one that r names, or any. The
-// transaction is the only writer, and the primary key of claim stands behind it.
+// claim takes one free desktop of the pool or its backup for the user: the one that r names, or the
+// first in the order of his policy. The transaction is the only writer, and the primary key of claim
+// stands behind it.
 func claim(t txn, r broker.ConnectRecord) (broker.Candidate, error) {
-	var id string
-	err := t.row(`INSERT INTO claim (desktop_id, pool_id, slot, directory, user, session_id, claimed_at)
-		SELECT d.id, d.pool_id, ?, ?, ?, ?, ? FROM desktop d
-		WHERE d.pool_id = ? AND d.deleted_at IS NULL AND d.state = 'enabled' AND (? = '' OR d.id = ?)
-			AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.desktop_id = d.id)
-		ORDER BY d.position LIMIT 1 RETURNING desktop_id`,
-		r.Offer.Slot, r.Session.Directory, r.Session.User, r.Session.ID, t.now, r.Offer.Pool, r.Desktop, r.Desktop).Scan(&id)
-	switch {
-	case errors.Is(err, sql.ErrNoRows) && r.Desktop != "":
-		return broker.Candidate{}, broker.ErrConflict
-	case errors.Is(err, sql.ErrNoRows):
-		return broker.Candidate{}, broker.ErrNoDesktop
-	case err != nil:
+	p, err := findPool(t, `id = ?`, r.Offer.Pool)
+	if err != nil {
+		return broker.Candidate{}, notFound(err)
+	}
+	if err := withinLimit(t, r.Session); err != nil {
 		return broker.Candidate{}, err
 	}
-	c, err := scanCandidate(t.row(candidateSQL+`WHERE d.id = ?`, id))
-	c.Claimed = true
+	picked := []string{r.Desktop}
+	if r.Desktop == "" {
+		if picked, err = p.pick(t, r.Session, 1); err != nil {
+			return broker.Candidate{}, err
+		}
+		if len(picked) == 0 {
+			return broker.Candidate{}, broker.ErrNoDesktop
+		}
+	}
+	n, err := t.exec(`INSERT INTO claim (desktop_id, pool_id, slot, directory, user, session_id, claimed_at)
+		SELECT d.id, ?, ?, ?, ?, ?, ? FROM desktop d WHERE d.id = ? AND d.pool_id IN (?, ?) AND `+free,
+		p.id, r.Offer.Slot, r.Session.Directory, r.Session.User, r.Session.ID, t.now, picked[0], p.id, p.backup)
+	if err == nil && n == 0 {
+		err = broker.ErrConflict
+	}
+	if err != nil {
+		return broker.Candidate{}, err
+	}
+	if _, err := t.exec(`INSERT OR REPLACE INTO last_use (directory, user, pool_id, desktop_id) VALUES (?, ?, ?, ?)`,
+		r.Session.Directory, r.Session.User, p.id, picked[0]); err != nil {
+		return broker.Candidate{}, err
+	}
+	c, err := scanCandidate(t.row(candidateSQL+`WHERE d.id = ?`, picked[0]))
+	c.Claimed, c.Pool = true, p.name
 	return c, err
+}
+
+// withinLimit looks at the pooled desktops that the user holds; those that only wait for their
+// release do not count.
+func withinLimit(t txn, s broker.Session) error {
+	limit := s.MaxSessions()
+	if limit == 0 {
+		return nil
+	}
+	var held int
+	if err := t.row(`SELECT COUNT(*) FROM claim WHERE directory = ? AND user = ? AND release_at IS NULL`, s.Directory, s.User).Scan(&held); err != nil {
+		return err
+	}
+	if held >= limit {
+		return fmt.Errorf("%w: user holds %d of %d", broker.ErrSessionLimit, held, limit)
+	}
+	return nil
 }

@@ -12,5 +12,7 @@
 //
 // Failure rules: a locked, full, read-only or damaged file, and a context that ends,
 // are broker.ErrUnavailable; the transaction is rolled back and may be retried. A migration that
-// fails leaves the version before it.
+// fails leaves the version before it. A process that is stopped (SIGSTOP) in the middle of a write
+// holds SQLite's lock, so all others are without the database until it goes on or is killed: what a
+// broker must survive there takes the PostgreSQL store.
 package sqlite

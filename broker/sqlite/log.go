@@ -51,8 +51,7 @@ func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, e
 			query string
 			until int64
 		}{
-			{&p.Released, `DELETE FROM claim WHERE desktop_id IN (SELECT c.desktop_id FROM claim c JOIN session s ON s.id = c.session_id
-				WHERE s.expires_at <= ? LIMIT ?)`, t.now},
+			{&p.Released, releaseExpired, t.now},
 			{&p.Keys, `DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency WHERE expires_at <= ? LIMIT ?)`, t.now},
 			{&p.Sessions, `DELETE FROM session WHERE id IN (SELECT s.id FROM session s WHERE COALESCE(s.ended_at, s.expires_at) <= ?
 				AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.session_id = s.id) LIMIT ?)`, t.now - r.Sessions.Milliseconds()},

@@ -90,11 +90,12 @@ func insertSession(t txn, r broker.LoginRecord, out *broker.LoginOutcome) error 
 		return err
 	}
 	session := n.Session
-	expires := t.now + n.Life.Milliseconds()
+	expires := t.now + n.FirstExpiry().Milliseconds()
 	session.Created, session.Expires = moment(t.now), moment(expires)
-	_, err = t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		n.ID, n.TokenHash[:], n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), t.now, expires)
+	_, err = t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, ends_at, idle_ms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n.ID, n.TokenHash[:], n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), t.now, expires,
+		t.now+n.Life.Milliseconds(), n.Idle.Milliseconds())
 	out.Session = &session
 	return err
 }
@@ -113,18 +114,35 @@ func (s *Store) Session(ctx context.Context, tokenHash [32]byte) (broker.Session
 func readSession(t txn, where string, arg any) (broker.Session, error) {
 	var s broker.Session
 	var grants []byte
-	var created, expires int64
-	err := t.row(`SELECT id, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at
+	var created, expires, idle int64
+	err := t.row(`SELECT id, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, idle_ms
 		FROM session WHERE `+where+` AND ended_at IS NULL AND expires_at > ?`, arg, t.now).
-		Scan(&s.ID, &s.Directory, &s.User, &s.SiteID, &s.ClientAddr, &s.ClientName, &grants, &created, &expires)
+		Scan(&s.ID, &s.Directory, &s.User, &s.SiteID, &s.ClientAddr, &s.ClientName, &grants, &created, &expires, &idle)
 	if err != nil {
 		return s, err
 	}
-	s.Created, s.Expires = moment(created), moment(expires)
+	s.Created, s.Expires, s.Idle = moment(created), moment(expires), span(idle)
 	if err := json.Unmarshal(grants, &s.Grants); err != nil {
 		return s, fmt.Errorf("grants of session %s: %w", s.ID, err)
 	}
 	return s, nil
+}
+
+// TouchSession implements broker.Store. The question comes first, so that the one writer is not
+// waited for where there is nothing to write.
+func (s *Store) TouchSession(ctx context.Context, sessionID string, every time.Duration) error {
+	const due = `id = ? AND idle_ms > 0 AND ended_at IS NULL AND expires_at > ? AND expires_at < MIN(ends_at, ? + idle_ms - ?)`
+	var yes bool
+	err := s.read(ctx, "look at session", func(t txn) error {
+		return t.row(`SELECT EXISTS (SELECT 1 FROM session WHERE `+due+`)`, sessionID, t.now, t.now, every.Milliseconds()).Scan(&yes)
+	})
+	if err != nil || !yes {
+		return err
+	}
+	return s.write(ctx, "prolong session", func(t txn) error {
+		_, err := t.exec(`UPDATE session SET expires_at = MIN(ends_at, ? + idle_ms) WHERE `+due, t.now, sessionID, t.now, t.now, every.Milliseconds())
+		return err
+	})
 }
 
 // Logout implements broker.Store.
@@ -137,12 +155,24 @@ func (s *Store) Logout(ctx context.Context, sessionID string, log broker.LogRow)
 		if n == 0 {
 			return broker.ErrNotFound
 		}
-		if released, err = t.exec(`DELETE FROM claim WHERE session_id = ?`, sessionID); err != nil {
+		if released, err = release(t, sessionID); err != nil {
 			return err
 		}
 		return appendLog(t, log)
 	})
 	return released, err
+}
+
+// release ends the claims of a session, at once or when the delay of their pool is over, and that of a
+// desktop on which the agent sees somebody not before he has left.
+func release(t txn, sessionID string) (int, error) {
+	later, err := t.exec(`UPDATE claim SET release_at = ? + p.release_ms FROM desktop_pool p
+		WHERE claim.session_id = ? AND p.id = claim.pool_id AND (p.release_ms > 0 OR `+usedBefore+`claim.desktop_id))`, t.now, sessionID)
+	if err != nil {
+		return 0, err
+	}
+	now, err := t.exec(`DELETE FROM claim WHERE session_id = ? AND release_at IS NULL`, sessionID)
+	return now + later, err
 }
 
 // idemKey is a row of the table of idempotency keys.

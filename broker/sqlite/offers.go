@@ -12,9 +12,15 @@ import (
 // Offers implements broker.Store.
 func (s *Store) Offers(ctx context.Context, q broker.OfferQuery) ([]broker.Offer, error) {
 	var out []broker.Offer
-	err := s.read(ctx, "list offers", func(t txn) (err error) {
-		out, err = offers(t, q)
-		return err
+	run := s.read
+	if q.Log != nil {
+		run = s.write
+	}
+	err := run(ctx, "list offers", func(t txn) (err error) {
+		if out, err = offers(t, q); err != nil || q.Log == nil {
+			return err
+		}
+		return appendLog(t, *q.Log)
 	})
 	return out, err
 }
@@ -22,9 +28,9 @@ func (s *Store) Offers(ctx context.Context, q broker.OfferQuery) ([]broker.Offer
 // offers lists the user's own desktops, then what the grants allow, in their order.
 func offers(t txn, q broker.OfferQuery) ([]broker.Offer, error) {
 	var out []broker.Offer
-	err := each(t, `SELECT d.id, d.name, p.name, d.protocol, d.state FROM assignment a
-		JOIN desktop d ON d.id = a.desktop_id AND d.deleted_at IS NULL JOIN desktop_pool p ON p.id = d.pool_id
-		WHERE a.directory = ? AND a.user = ? ORDER BY a.position`, func(r *sql.Rows) error {
+	err := each(t, `SELECT d.id, d.name, COALESCE(p.name, ''), d.protocol, d.state FROM assignment a
+		JOIN desktop d ON d.id = a.desktop_id AND `+live+` LEFT JOIN desktop_pool p ON p.id = d.pool_id
+		WHERE a.directory = ? AND a.user = ? ORDER BY a.position, d.name`, func(r *sql.Rows) error {
 		o := broker.Offer{Kind: broker.KindAssigned}
 		var state string
 		err := r.Scan(&o.ID.Desktop, &o.Name, &o.Pool, &o.Protocol, &state)
@@ -53,38 +59,44 @@ func offerState(desktop string) string {
 }
 
 // poolOffers makes one offer per slot: those that the user holds show their desktop, as many of
-// the others as there are free desktops are available. A pool with no desktop offers nothing.
+// the others as there are free desktops are available. A pool with no desktop, whose backup has none
+// either, offers nothing. No pool is counted: it looks at no more desktops than there are slots.
 func poolOffers(t txn, who broker.Who, g broker.Grant) ([]broker.Offer, error) {
-	var pool, protocol string
-	var total, free int
-	err := t.row(`SELECT p.id, COUNT(*), COUNT(*) FILTER (WHERE d.state = 'enabled' AND c.desktop_id IS NULL), MIN(d.protocol)
-		FROM desktop_pool p JOIN desktop d ON d.pool_id = p.id AND d.deleted_at IS NULL LEFT JOIN claim c ON c.desktop_id = d.id
-		WHERE p.name = ? AND p.kind = 'pooled' AND p.deleted_at IS NULL GROUP BY p.id`, g.Pool).Scan(&pool, &total, &free, &protocol)
+	p, err := findPool(t, `name = ?`, g.Pool)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	out := make([]broker.Offer, min(g.MaxOffers, total))
-	for i := range out {
-		out[i] = broker.Offer{ID: broker.OfferID{Pool: pool, Slot: i + 1}, Name: g.Pool, Pool: g.Pool, Kind: broker.KindPooled, Protocol: protocol}
+	total, protocol, err := p.liveDesktops(t, g.MaxOffers)
+	if err != nil {
+		return nil, err
 	}
+	var held []broker.Offer
 	err = each(t, `SELECT c.slot, d.name, d.protocol, d.state FROM claim c JOIN desktop d ON d.id = c.desktop_id
-		WHERE c.directory = ? AND c.user = ? AND c.pool_id = ?`, func(r *sql.Rows) error {
-		var slot int
-		var o broker.Offer
+		WHERE c.directory = ? AND c.user = ? AND c.pool_id = ? AND c.slot <= ?`, func(r *sql.Rows) error {
+		o := broker.Offer{ID: broker.OfferID{Pool: p.id}, Pool: g.Pool, Kind: broker.KindPooled, State: broker.OfferRunning}
 		var state string
-		if err := r.Scan(&slot, &o.Name, &o.Protocol, &state); err != nil || slot > len(out) {
-			return err
+		err := r.Scan(&o.ID.Slot, &o.Name, &o.Protocol, &state)
+		if state == "maintenance" {
+			o.State = broker.OfferMaintenance
 		}
-		mine := &out[slot-1]
-		mine.Name, mine.Protocol, mine.State = o.Name, o.Protocol, broker.OfferRunning
-		if state != "enabled" {
-			mine.State = broker.OfferMaintenance
-		}
-		return nil
-	}, who.Directory, who.User, pool)
+		held = append(held, o)
+		total = max(total, o.ID.Slot) // his desktop may have vanished since: he still works on it
+		return err
+	}, who.Directory, who.User, p.id, g.MaxOffers)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]broker.Offer, total)
+	for i := range out {
+		out[i] = broker.Offer{ID: broker.OfferID{Pool: p.id, Slot: i + 1}, Name: g.Pool, Pool: g.Pool, Kind: broker.KindPooled, Protocol: protocol}
+	}
+	for _, o := range held {
+		out[o.ID.Slot-1] = o
+	}
+	free, err := p.freeDesktops(t, total)
 	if err != nil {
 		return nil, err
 	}

@@ -85,3 +85,5 @@ func classify(err error) error {
 }
 
 func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func span(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -17,7 +17,7 @@ import (
 	"switchpoint/admin"
 	"switchpoint/broker"
 	"switchpoint/broker/api"
-	"switchpoint/broker/sqlite"
+	"switchpoint/broker/jobs"
 	"switchpoint/configs"
 	adsites "switchpoint/directory/sites"
 	"switchpoint/gtm"
@@ -35,14 +35,17 @@ type app struct {
 	lb       *lb.Proxy
 	identity peer.Identity
 	peer     *peer.Node
-	store    *sqlite.Store
+	store    store
 	broker   *broker.Broker
 	rivals   *broker.Rivals // watches for desktops that another cluster has too
-	api      *api.Server
-	admin    *admin.Server
-	adSites  *adsites.Watcher // follows the sites and subnets of Active Directory
-	config   atomic.Pointer[loaded]
-	serving  atomic.Bool
+	worker   *jobs.Worker
+	// workEnded is closed when the worker has stopped, with the process or with leaving the cluster.
+	workEnded chan struct{}
+	api       *api.Server
+	admin     *admin.Server
+	adSites   *adsites.Watcher // follows the sites and subnets of Active Directory
+	config    atomic.Pointer[loaded]
+	serving   atomic.Bool
 
 	reloading sync.Mutex // held by a reload, so that two never mix their tables
 }
@@ -114,14 +117,7 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 		}
 	}
 	if cfg.LB != nil {
-		if a.lb, err = lb.New(lb.Options{
-			Listeners: cfg.LB.Listeners, Snapshot: a.health.engine.Snapshot, Report: a.health.engine.Report,
-			Log: log.With("room", "lb"), Metrics: a.registry,
-		}); err != nil {
-			return nil, err
-		}
-		abandon(a.lb.Run)
-		if err := a.lb.SetTable(tables.lb); err != nil {
+		if err := a.newLB(cfg, tables.lb, abandon); err != nil {
 			return nil, err
 		}
 	}
@@ -131,54 +127,11 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 			Listen: cfg.Admin.Listen, Cert: cfg.Admin.Cert, Key: cfg.Admin.Key, TokenFile: cfg.Admin.TokenFile,
 		},
 		Log: log.With("room", "admin"), Metrics: a.registry, Ready: a.ready, Routes: a.routes(),
+		Name: cfg.Node.Name, Pages: a.consolePages(),
 	}); err != nil {
 		return nil, err
 	}
 	return a, nil
-}
-
-// newBroker opens the store, joins the cluster and binds the API.
-func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(func(context.Context) error)) error {
-	c := cfg.Broker.WithDefaults()
-	path := c.Database.Path
-	if path == "" {
-		path = filepath.Join(cfg.Node.StateDir, "broker.db")
-	}
-	log := a.log.With("room", "broker")
-	var err error
-	if a.store, err = sqlite.Open(ctx, path, sqlite.Options{Log: log}); err != nil {
-		return fmt.Errorf("open the broker's database: %w", err)
-	}
-	abandon(func(context.Context) error { return a.store.Close() })
-	a.broker, err = broker.New(ctx, broker.Options{
-		Config: c, Name: cfg.Node.Name, Datacenter: cfg.Node.Datacenter, Version: buildVersion(),
-		Store: a.store, Log: log, Metrics: a.registry,
-		Monitors:  monitorNames(cfg),
-		SetChecks: a.health.setBrokerChecks, Ref: a.health.engine.Ref, Snapshot: a.health.engine.Snapshot,
-		Report: a.health.engine.Report, AskAssigned: a.askAssigned,
-	})
-	if err != nil {
-		return fmt.Errorf("start the broker: %w", err)
-	}
-	abandon(a.broker.Run)
-	if err := a.seed(ctx, cfg, c); err != nil {
-		return err
-	}
-	if a.peer != nil {
-		a.peer.Handle(assignedMethod, a.answerAssigned)
-		if a.rivals, err = a.newRivals(0); err != nil {
-			return err
-		}
-	}
-	a.api, err = api.New(api.Options{
-		Broker: a.broker, Listen: c.Listen, Cert: c.Cert, Key: c.Key,
-		TrustedProxies: c.TrustedProxies, Log: log, Metrics: a.registry,
-	})
-	if err != nil {
-		return err
-	}
-	abandon(a.api.Run)
-	return nil
 }
 
 func monitorNames(cfg *configs.Config) []string {

@@ -30,6 +30,9 @@ func (a *app) Run(ctx context.Context, hup <-chan os.Signal) error {
 	if a.broker != nil {
 		back.Go(func() error { return a.broker.Run(backCtx) })
 	}
+	if a.worker != nil {
+		back.Go(func() error { return a.runWorker(backCtx) })
+	}
 	if a.adSites != nil {
 		back.Go(func() error { return a.adSites.Run(backCtx) })
 	}

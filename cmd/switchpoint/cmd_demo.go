@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,7 @@ import (
 
 func demoCommand() *cobra.Command {
 	var dir string
-	var once bool
+	var once, cluster bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Everything embedded: two data centres on loopback, and a login from DNS to desktop",
@@ -24,25 +25,44 @@ with its own TOML file in a directory that is kept. One login is shown hop by ho
 addresses, users and commands to try; Ctrl-C ends it.
 
 With --once the whole story is played and checked instead, failures included; exit status 0 only if
-every part holds.`,
+every part holds.
+
+With --cluster it is one data centre on 127.0.3.0/24 instead: five brokers on one PostgreSQL behind an
+lb. The PostgreSQL is the demo's own, in its directory; its programs must be installed (Debian package
+postgresql).`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo(cmd.Context(), cmd.OutOrStdout(), dir, once)
+			dir, err := demoDir(dir)
+			if err != nil {
+				return err
+			}
+			play := demo
+			if cluster {
+				play = demoCluster
+			}
+			return play(cmd.Context(), cmd.OutOrStdout(), dir, once)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "directory to make and keep (default: a new one below the temporary directory)")
 	cmd.Flags().BoolVar(&once, "once", false, "play the whole story, check it, and end")
+	cmd.Flags().BoolVar(&cluster, "cluster", false, "five brokers on one PostgreSQL instead of two data centres")
 	cmd.AddCommand(demoDirectoryCommand())
 	return cmd
 }
 
-func demo(ctx context.Context, w io.Writer, dir string, once bool) error {
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "switchpoint-demo-"); err != nil {
-			return fmt.Errorf("make the demo's directory: %w", err)
-		}
+// demoDir is the absolute path of the demo's directory; empty makes a new one.
+func demoDir(dir string) (string, error) {
+	if dir != "" {
+		return filepath.Abs(dir)
 	}
+	dir, err := os.MkdirTemp("", "switchpoint-demo-")
+	if err != nil {
+		return "", fmt.Errorf("make the demo's directory: %w", err)
+	}
+	return dir, nil
+}
+
+func demo(ctx context.Context, w io.Writer, dir string, once bool) error {
 	s, err := prepareStage(dir, stageOptions{})
 	if err != nil {
 		return err

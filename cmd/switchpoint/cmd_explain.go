@@ -31,7 +31,7 @@ func explainCommand() *cobra.Command {
 		Long: `Explain a decision, with the state that a running node has now:
 
   which data centre   --client IP --name NAME [--type A|AAAA|SRV] [--subnet PREFIX]
-  which broker        --client IP [--listener NAME] [--host NAME] [--path /PATH]
+  which broker        --client IP [--listener NAME] [--host NAME] [--path /PATH]; tcp: --host is the name in TLS
   whose home          --user USER [--directory NAME] [--client IP]
   a refusal           --ref REF
 
@@ -54,7 +54,7 @@ waiting for the demotion limit. The draw that spreads clients is another one eac
 	f.StringVar(&e.mode, "at-mode", "", "mode of operation that is supposed to be set, primary or dr")
 	f.Uint64Var(&e.draw, "draw", 0, "the draw, to repeat an answer (default: a new one)")
 	f.StringVar(&e.listener, "listener", "", "lb listener (default: the first)")
-	f.StringVar(&e.host, "host", "", "Host of the request, for the listener's routes")
+	f.StringVar(&e.host, "host", "", "Host of the request, for the listener's routes; for a tcp listener the name that the client asks for in TLS")
 	f.StringVar(&e.path, "path", "", "path of the request, for the listener's routes")
 	f.StringVar(&e.user, "user", "", "user name")
 	f.StringVar(&e.directory, "directory", "", "directory of the user (default: all, in order)")

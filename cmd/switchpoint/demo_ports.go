@@ -31,9 +31,9 @@ func demoSockets() map[int][]string {
 
 // choosePorts keeps each port of the files if it is free on all of its addresses, else finds
 // another one, so that two demos run side by side.
-func choosePorts() (map[int]int, error) {
+func choosePorts(sockets map[int][]string) (map[int]int, error) {
 	chosen, taken := map[int]int{}, map[int]bool{}
-	for port, addrs := range demoSockets() {
+	for port, addrs := range sockets {
 		now := port
 		for tries := 0; taken[now] || !free(addrs, now); tries++ {
 			if tries == 200 {

@@ -50,16 +50,8 @@ func prepareStage(dir string, o stageOptions) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{dir: dir, options: o}
-	if err := s.unused(); err != nil {
+	if err := s.claim(demoNodes(), demoSockets()); err != nil {
 		return nil, err
-	}
-	if s.ports, err = choosePorts(); err != nil {
-		return nil, err
-	}
-	for _, d := range []string{"certs", "secrets", "state", "logs"} {
-		if err := os.MkdirAll(s.path(d), 0o755); err != nil {
-			return nil, fmt.Errorf("make the demo's directory: %w", err)
-		}
 	}
 	if err := s.writeCerts(); err != nil {
 		return nil, err
@@ -71,9 +63,25 @@ func prepareStage(dir string, o stageOptions) (*stage, error) {
 	return s, s.writeConfigs(replace)
 }
 
+// claim makes the demo's directory and chooses its ports.
+func (s *stage) claim(nodes []string, sockets map[int][]string) (err error) {
+	if err := s.unused(nodes); err != nil {
+		return err
+	}
+	if s.ports, err = choosePorts(sockets); err != nil {
+		return err
+	}
+	for _, d := range []string{"certs", "secrets", "state", "logs"} {
+		if err := os.MkdirAll(s.path(d), 0o755); err != nil {
+			return fmt.Errorf("make the demo's directory: %w", err)
+		}
+	}
+	return nil
+}
+
 // unused refuses the directory of a demo that runs: its files would change under it.
-func (s *stage) unused() error {
-	for _, name := range demoNodes() {
+func (s *stage) unused(nodes []string) error {
+	for _, name := range nodes {
 		conn, err := net.DialTimeout("unix", s.path("state", name, admin.SocketName), time.Second)
 		if err == nil {
 			_ = conn.Close()
@@ -171,23 +179,38 @@ func (s *stage) start(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
 	if s.options.directoryURL == "" {
-		p := &process{name: "directory", log: s.path("logs", "directory.log")}
-		s.processes = append(s.processes, p)
-		if err := p.launch("demo", "directory", "--listen", s.address("127.0.1.36", portDirectory),
-			"--cert", s.path("certs", "directory.pem"), "--key", s.path("certs", "directory.key"), "--until-eof"); err != nil {
+		if err := s.launchDirectory("127.0.1.36"); err != nil {
 			return err
 		}
 	}
 	for _, name := range demoNodes() {
-		p := &process{
-			name: name, config: s.path(name + ".toml"), log: s.path("logs", name+".log"),
-			socket: s.path("state", name, admin.SocketName),
-		}
-		s.processes = append(s.processes, p)
-		if err := p.launch("run", "-c", p.config, "--until-eof"); err != nil {
+		if err := s.launchNode(name); err != nil {
 			return err
 		}
 	}
+	return s.awaitAll(ctx, w, began)
+}
+
+// launchDirectory starts the demo's directory on an address.
+func (s *stage) launchDirectory(address string) error {
+	p := &process{name: "directory", log: s.path("logs", "directory.log")}
+	s.processes = append(s.processes, p)
+	return p.launch("demo", "directory", "--listen", s.address(address, portDirectory),
+		"--cert", s.path("certs", "directory.pem"), "--key", s.path("certs", "directory.key"), "--until-eof")
+}
+
+// launchNode starts the process of a configuration.
+func (s *stage) launchNode(name string) error {
+	p := &process{
+		name: name, config: s.path(name + ".toml"), log: s.path("logs", name+".log"),
+		socket: s.path("state", name, admin.SocketName),
+	}
+	s.processes = append(s.processes, p)
+	return p.launch("run", "-c", p.config, "--until-eof")
+}
+
+// awaitAll waits until all processes serve.
+func (s *stage) awaitAll(ctx context.Context, w io.Writer, began time.Time) error {
 	for _, p := range s.processes {
 		if p.socket == "" {
 			continue

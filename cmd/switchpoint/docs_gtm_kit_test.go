@@ -21,17 +21,18 @@ import (
 	"switchpoint/internal/realserver"
 )
 
-// company is the company of docs/gtm.md: each machine of the page is a host with the address that
+// company is the company of a page, such as docs/gtm.md: each machine of the page is a host with the address that
 // stands there, and a prompt such as `us-gtm$` says on which one a command runs.
 type company struct {
 	t        *testing.T
 	dir      string // the machines' folders by name, and bin
+	machines map[string]string
 	net      *realserver.Network
 	programs map[string]*process // by machine
 }
 
-// machines are the hosts and their addresses on the page.
-var machines = map[string]string{
+// gtmMachines are the hosts and their addresses on the pages of gtm.
+var gtmMachines = map[string]string{
 	"us-gtm": "192.0.2.53", "us-lb": "192.0.2.80", "us-pc": "10.1.0.7",
 	"uk-gtm": "198.51.100.53", "uk-lb": "198.51.100.80", "uk-pc": "10.2.0.7",
 	"dns": "203.0.113.53", "bind": "203.0.113.54", "unbound": "203.0.113.55",
@@ -46,10 +47,10 @@ const (
 func hostName(machine string) string { return strings.ReplaceAll(machine, "-", "") }
 
 // newCompany makes the machines, without anything that runs on them.
-func newCompany(t *testing.T) *company {
+func newCompany(t *testing.T, machines map[string]string) *company {
 	t.Helper()
 	dir := shortDir(t)
-	c := &company{t: t, dir: dir, programs: map[string]*process{}}
+	c := &company{t: t, dir: dir, machines: machines, programs: map[string]*process{}}
 	var hosts []string
 	for m := range machines {
 		hosts = append(hosts, hostName(m))
@@ -88,7 +89,7 @@ func (c *company) end() {
 	}
 }
 
-func (c *company) addr(machine string) netip.Addr { return netip.MustParseAddr(machines[machine]) }
+func (c *company) addr(machine string) netip.Addr { return netip.MustParseAddr(c.machines[machine]) }
 
 func (c *company) host(machine string) *realserver.Host { return c.net.Host(hostName(machine)) }
 
@@ -146,7 +147,7 @@ func (c *company) awaitReady(machine string) {
 
 // startLB serves an is_alive page as the balancer of a datacenter does.
 func (c *company) startLB(machine string) {
-	c.launch(machine, isAliveEnv+"="+machines[machine]+":80", "-test.run=^TestIsAlivePage$")
+	c.launch(machine, isAliveEnv+"="+c.machines[machine]+":80", "-test.run=^TestIsAlivePage$")
 }
 
 // sees waits until all nodes that run say that the member at the address of a machine is in a state.
@@ -157,7 +158,7 @@ func (c *company) sees(machine, state string) {
 			for _, n := range c.status(node).Names {
 				for _, p := range n.Pools {
 					for _, m := range p.Members {
-						if strings.Contains(m.ID, "/"+machines[machine]+":") && m.State.String() != state {
+						if strings.Contains(m.ID, "/"+c.machines[machine]+":") && m.State.String() != state {
 							return fmt.Errorf("%s is %s", m.ID, m.State)
 						}
 					}
@@ -238,6 +239,9 @@ var pageMasks = []struct {
 	{regexp.MustCompile(`ttl: +\d+ s;.*`), "ttl: N s; WHY"},
 	{regexp.MustCompile(`(TIME ago|never); .*?  `), "$1; TROUBLE  "},
 	{regexp.MustCompile(` +`), " "}, // columns follow their contents
+	{regexp.MustCompile(`\d+ (in flight|bound clients left)`), "N $1"},
+	{regexp.MustCompile(`^( [+-] \S+ \S+ (up|draining)) (-|\d+ %) \d+ \d+ `), "$1 SHARE N N "},
+	{regexp.MustCompile(`^([+-] \S+ TIME ago nothing) \d+ \d+$`), "$1 N N"},
 }
 
 func maskedPage(s string) string {

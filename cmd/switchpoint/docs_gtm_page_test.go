@@ -86,11 +86,11 @@ type exchange struct{ machine, typed, prints string }
 
 func (x exchange) prompt() string { return x.machine + "$ " }
 
-var promptForm = regexp.MustCompile(`^([a-z-]+)\$ (.*)\n`)
+var promptForm = regexp.MustCompile(`^([a-z0-9-]+)\$ (.*)\n`)
 
-// parseExchanges reads a transcript. A command that ends in a backslash goes on in the next line.
-func parseExchanges(t *testing.T, block string) []exchange {
-	t.Helper()
+// exchanges reads a transcript of commands on its machines. A command that ends in a backslash goes on in the next line.
+func (c *company) exchanges(block string) []exchange {
+	c.t.Helper()
 	var out []exchange
 	open := false
 	for line := range strings.Lines(block) {
@@ -98,10 +98,10 @@ func parseExchanges(t *testing.T, block string) []exchange {
 		switch {
 		case open:
 			out[len(out)-1].typed += "\n" + strings.TrimSuffix(line, "\n")
-		case m != nil && machines[m[1]] != "":
+		case m != nil && c.machines[m[1]] != "":
 			out = append(out, exchange{machine: m[1], typed: m[2]})
 		case len(out) == 0:
-			t.Fatalf("no prompt of a machine in %q", line)
+			c.t.Fatalf("no prompt of a machine in %q", line)
 		default:
 			out[len(out)-1].prints += line
 			continue

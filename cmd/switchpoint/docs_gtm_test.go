@@ -31,7 +31,7 @@ var gtmPages = []string{"gtm.md", "gtm-steering.md", "gtm-operating.md"}
 // stands there. Comments such as <!-- test: start dns --> say what happens in between.
 func TestGTMPages(t *testing.T) {
 	covers.Req(t, "GT12")
-	c := newCompany(t)
+	c := newCompany(t, gtmMachines)
 	setup := readPage(t, gtmPages[0])
 	c.configure(setup)
 	c.writePlaces(readPage(t, "gtm-steering.md"))
@@ -132,7 +132,7 @@ func (p *page) play(c *company, setup *page) int {
 			}
 		case "console":
 			var out strings.Builder
-			for _, x := range parseExchanges(c.t, part.text) {
+			for _, x := range c.exchanges(part.text) {
 				out.WriteString(x.prompt() + x.typed + "\n" + c.exchange(p.name, x))
 				commands++
 			}
@@ -207,7 +207,7 @@ func (c *company) startParent(setup *page) {
 }
 
 // changes are the commands that are run only once.
-var changes = regexp.MustCompile(`^switchpoint gtm (mode|force|release) `)
+var changes = regexp.MustCompile(`^switchpoint (gtm (mode|force|release)|lb (drain|disable|enable|weight)) `)
 
 // exchange runs a command and compares what it prints with the page. What only looks is asked again
 // for a while, as health and the other node's word take their time; to write the page, until it

@@ -30,6 +30,9 @@ func (a *app) routes() map[string]admin.Operation {
 		"POST reload":         a.reloadNow,
 	}
 	maps.Copy(all, a.gtmRoutes())
+	maps.Copy(all, a.lbRoutes())
+	maps.Copy(all, a.inventoryRoutes())
+	maps.Copy(all, a.clusterRoutes())
 	return all
 }
 
@@ -94,7 +97,7 @@ func (a *app) explainLogin(ctx context.Context, r admin.Request) (any, error) {
 	if a.broker == nil {
 		return nil, notHere("broker")
 	}
-	e, err := a.broker.Explain(ctx, r.Query.Get("user"), r.Query.Get("directory"))
+	e, err := a.broker.Explain(ctx, r.Query.Get("user"), r.Query.Get("directory"), r.Query.Get("client"))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -45,8 +46,12 @@ func replace(dir, name string, content []byte) error {
 	return SyncDir(dir)
 }
 
-// SyncDir makes the names in a directory survive a crash of the machine.
+// SyncDir makes the names in a directory survive a crash of the machine. Windows has no such call: there
+// a directory cannot be opened for it.
 func SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)

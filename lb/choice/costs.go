@@ -14,7 +14,7 @@ type Costs struct {
 	Of []float64
 	// Equal is how many times the lowest cost a member may cost and still take its turn.
 	Equal float64
-	time  bool
+	Time  bool // they are times
 }
 
 // CostsOf gives the costs of all members beside those named in among, which the method chooses
@@ -26,13 +26,13 @@ func CostsOf(q *Question, among []int) Costs {
 	case LeastResponseTimeName:
 		field := FieldOf(q, among)
 		of = func(i int) float64 { return field.Cost(q, i) }
-		c.Equal, c.time = 1+equalWithin, true
+		c.Equal, c.Time = 1+equalWithin, true
 	case NetScalerName:
 		if q.Startup {
 			return c
 		}
 		of = func(i int) float64 { return netScalerCost(q, i) }
-		c.time = true
+		c.Time = true
 	case LeastConnectionsName:
 		of = func(i int) float64 { return connectionsCost(q, i) }
 	case FastestNodeName:
@@ -62,7 +62,7 @@ func (c *Costs) Text(i int) string {
 	switch {
 	case len(c.Of) == 0:
 		return ""
-	case c.time:
+	case c.Time:
 		return fmt.Sprintf("%.2f ms", c.Of[i]/float64(time.Millisecond))
 	}
 	return fmt.Sprintf("%.2f in flight for its weight", c.Of[i])

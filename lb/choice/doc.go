@@ -20,8 +20,8 @@
 //	round-robin                    in turns by weight
 //	hash                           the same client, the same member
 //
-// Those that compare costs let equals take turns (turn). Slow start is a part of the weight, so
-// all of them honour it (weightOf).
+// Those that compare costs let equals take turns (turn). Slow start, and what a member's agent asks
+// for ("75%"), are parts of the weight, so all of them honour both (weightOf).
 //
 // # What lies behind least-response-time
 //

@@ -22,7 +22,8 @@ type Question struct {
 	Method  string // lb_method
 	Class   Class  // of the request; the loads are of this class
 	Weights []int
-	// States are the members' health with what operators say of them (drain, disable).
+	// States are the members' health with what operators say of them (drain, disable), and what part
+	// of its weight each asks for.
 	States []healthcheck.Status
 	Loads  []Load
 	// Priorities are the members' groups, the highest first; nil: all are equal. A lower group

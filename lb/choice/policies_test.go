@@ -159,3 +159,46 @@ func busyPool(method string, n int) Question {
 	}
 	return q
 }
+
+// TestAgentWeight: the part of its weight that a member asks for is its share under every method
+// that goes by weight, together with the configured weight and slow start.
+func TestAgentWeight(t *testing.T) {
+	for _, method := range []string{RoundRobinName, LeastResponseTimeName, LeastConnectionsName, FastestNodeName, NetScalerName, HashName} {
+		t.Run(method, func(t *testing.T) {
+			q := Question{Method: method, Weights: []int{3, 1, 1}, States: states(up, up, up), Loads: make([]Load, 3), Persisted: -1, SlowStart: time.Minute, Keys: []uint64{11, 22, 33}}
+			q.States[0].Load.Weight = 50 // of 3: 1.5
+			q.States[1].Load.Weight = 200
+			q.Loads[2].Since = 30 * time.Second // half of 1
+			var got [3]int
+			const draws = 4000
+			for n := range draws {
+				q.Draw, q.Hash = uint64(n), mix(uint64(n))
+				i, _ := Pick(&q)
+				got[i]++
+			}
+			for i, want := range []float64{1.5 / 4, 2.0 / 4, 0.5 / 4} {
+				if share := float64(got[i]) / draws; share < want-0.03 || share > want+0.03 {
+					t.Errorf("member %d gets %.3f, want %.3f", i, share, want)
+				}
+			}
+		})
+	}
+}
+
+// TestAgentWeightBounds: no number that an agent says makes a choice hang or leaves a member out.
+func TestAgentWeightBounds(t *testing.T) {
+	for _, said := range []int{-1, 0, 1, 100, mostAsked, 999_999} {
+		q := Question{Method: RoundRobinName, Weights: []int{1000, 7, 1}, States: states(up, up, up), Loads: make([]Load, 3), Persisted: -1, SlowStart: time.Hour}
+		q.States[0].Load.Weight = said
+		q.Loads[2].Since = 1
+		for n := range 50 {
+			q.Draw = uint64(n) * 7919
+			if i, _ := Pick(&q); i < 0 {
+				t.Errorf("%d %%: nobody", said)
+			}
+		}
+		if w := weightOf(&q, 0); w <= 0 || w > 10*1000 {
+			t.Errorf("%d %% of 1000 is %v", said, w)
+		}
+	}
+}

@@ -9,10 +9,22 @@ import (
 // it would show nothing of what it can do.
 const rampFloor = 0.1
 
-// weightOf is a member's weight in this decision: the configured one, of which a member that came
-// back has a part that grows evenly over slow_start.
+// mostAsked is how much of its weight a member may ask for at most, in percent.
+const mostAsked = 1000
+
+// weightOf is a member's weight in this decision: the configured one, of which it has the part that
+// its agent asks for, and when it came back a part that grows evenly over slow_start.
 func weightOf(q *Question, i int) float64 {
-	return float64(max(1, q.Weights[i])) * Ramp(q.Loads[i].Since, q.SlowStart)
+	return float64(max(1, q.Weights[i])) * asked(q.States[i].Load.Weight) * Ramp(q.Loads[i].Since, q.SlowStart)
+}
+
+// asked is the part of its weight that a member asks for, in percent (healthcheck.Load.Weight; 0: it
+// says nothing).
+func asked(percent int) float64 {
+	if percent <= 0 {
+		return 1
+	}
+	return float64(min(percent, mostAsked)) / 100
 }
 
 // Ramp is the part of its weight that a member has when it is back for since (0: it was always

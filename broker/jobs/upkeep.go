@@ -1,0 +1,101 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"switchpoint/broker"
+)
+
+// The kinds that the queue itself brings. Each but the heartbeat is one job for the whole cluster.
+const (
+	// KindPurge deletes what has been kept for long enough (PU2).
+	KindPurge = "purge"
+	// KindLeaseMaintenance gives the pooled desktops of expired sessions back.
+	KindLeaseMaintenance = "lease maintenance"
+	// KindPoolStatistics writes how many desktops of each pool are free and used.
+	KindPoolStatistics = "pool statistics"
+
+	purgeEvery      = 10 * time.Minute
+	leasesEvery     = time.Minute
+	statisticsEvery = 5 * time.Minute
+)
+
+func (w *Worker) handleOwn() {
+	w.Handle(broker.KindHeartbeat, w.heartbeat)
+	w.Handle(KindPurge, w.purge)
+	w.Handle(KindLeaseMaintenance, w.leases)
+	w.Handle(KindPoolStatistics, w.statistics)
+}
+
+// addOwn puts this broker's heartbeat and the jobs of the whole cluster into the queue. One that an
+// operator has cancelled comes back with it: when a broker starts or joins again.
+func (w *Worker) addOwn(ctx context.Context, m broker.Membership) bool {
+	bounded, cancel := context.WithTimeout(ctx, callBound)
+	defer cancel()
+	_, err := w.o.Store.AddJobs(bounded, broker.WithIDs([]broker.NewJob{
+		broker.HeartbeatJob(m.SiteID, w.o.HeartbeatEvery),
+		{Kind: KindPurge, Every: purgeEvery},
+		{Kind: KindLeaseMaintenance, Every: leasesEvery},
+		{Kind: KindPoolStatistics, Every: statisticsEvery},
+	}))
+	if err != nil {
+		w.failed("add", m, err)
+	}
+	return err == nil
+}
+
+// heartbeat checks this broker and keeps what it found for the Cluster page (CL6).
+func (w *Worker) heartbeat(ctx context.Context, _ broker.Job) (string, error) {
+	l := w.load()
+	report := fmt.Sprintf("load average %.2f, %d other jobs", l.Average, l.Running-1)
+	if w.o.Check != nil {
+		found, err := w.o.Check(ctx)
+		if err != nil {
+			return "", err
+		}
+		report = found + ", " + report
+	}
+	if err := w.o.Store.RecordHeartbeat(ctx, w.o.Member(), report); err != nil {
+		return "", err
+	}
+	w.metrics.heartbeat.SetToCurrentTime()
+	return report, nil
+}
+
+// purge works off what is due piece by piece, and stops between two when ctx ends.
+func (w *Worker) purge(ctx context.Context, _ broker.Job) (string, error) {
+	var sum broker.Purged
+	for sum.More = true; sum.More; {
+		p, err := w.o.Store.Purge(ctx, broker.Retention{Log: w.o.LogRetention, Sessions: w.o.SessionRetention})
+		if err != nil {
+			return "", err
+		}
+		sum = broker.Purged{Released: sum.Released + p.Released, Sessions: sum.Sessions + p.Sessions, Keys: sum.Keys + p.Keys, Log: sum.Log + p.Log, More: p.More}
+	}
+	jobs, err := pieces(ctx, func(ctx context.Context) (int, bool, error) { return w.o.Store.PurgeJobs(ctx, w.o.JobRetention) })
+	return fmt.Sprintf("%d log rows, %d sessions, %d keys, %d jobs deleted; %d desktops released", sum.Log, sum.Sessions, sum.Keys, jobs, sum.Released), err
+}
+
+func (w *Worker) leases(ctx context.Context, _ broker.Job) (string, error) {
+	n, err := pieces(ctx, w.o.Store.ReleaseExpired)
+	return fmt.Sprintf("%d desktops of expired sessions released", n), err
+}
+
+func (w *Worker) statistics(ctx context.Context, _ broker.Job) (string, error) {
+	n, err := w.o.Store.RecordPoolStatistics(ctx, w.o.LogRetention)
+	return fmt.Sprintf("%d pools", n), err
+}
+
+// pieces calls work until there is no more.
+func pieces(ctx context.Context, work func(context.Context) (int, bool, error)) (int, error) {
+	sum := 0
+	for {
+		n, more, err := work(ctx)
+		sum += n
+		if err != nil || !more {
+			return sum, err
+		}
+	}
+}

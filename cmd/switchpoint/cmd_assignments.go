@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"switchpoint/broker"
+)
+
+// maxImport is the body that the admin API takes.
+const maxImport = 16 << 20
+
+func assignmentsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "assignments",
+		Short: "Whose desktop is whose",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(importAssignmentsCommand())
+	return cmd
+}
+
+func importAssignmentsCommand() *cobra.Command {
+	var node string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "import FILE.csv --node STATE_DIR",
+		Short: "Give desktops to users as a CSV file says, all of them or none",
+		Long: `Read FILE.csv and make each user the owner of his desktop. The first line names the columns: user,
+desktop and, if there is more than one directory, directory. User names are those of the directory, in
+any case. A line without a user takes the desktop from whom an earlier import gave it to. Desktops that
+the file does not name stay as they are, and so do the assignments of broker.toml.
+
+Each line that changes something is printed, and each that is refused, with its cure. With one refused,
+nothing is done. "-" reads standard input.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef(cmd, "name one file")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if node == "" {
+				return required(cmd, "node")
+			}
+			return importAssignments(cmd, node, args[0], dryRun)
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, change nothing")
+	addNodeFlag(cmd, &node)
+	return cmd
+}
+
+func importAssignments(cmd *cobra.Command, node, file string, dryRun bool) error {
+	text, err := readImport(cmd.InOrStdin(), file)
+	if err != nil {
+		return err
+	}
+	path := "assignments"
+	if dryRun {
+		path += "?dry_run=1"
+	}
+	var report broker.ImportReport
+	if err := ask(cmd.Context(), node, http.MethodPost, path, text, &report); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	for _, l := range report.Lines {
+		if l.Verdict == broker.AssignSame {
+			continue
+		}
+		line := fmt.Sprintf("line %d: %s: user %q of %s, desktop %q", l.Line, l.Verdict, l.User, l.Directory, l.Desktop)
+		for _, more := range []string{l.Why, l.Cure} {
+			if more != "" {
+				line += "; " + more
+			}
+		}
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	done := "done"
+	switch {
+	case report.Counts[broker.AssignRefused] > 0:
+		done = "nothing was done"
+	case dryRun:
+		done = "dry run, nothing was done"
+	}
+	c := report.Counts
+	if _, err := fmt.Fprintf(out, "%d new, %d changed, %d removed, %d the same, %d refused: %s\n",
+		c[broker.AssignAdd], c[broker.AssignChange], c[broker.AssignRemove], c[broker.AssignSame], c[broker.AssignRefused], done); err != nil {
+		return err
+	}
+	if c[broker.AssignRefused] > 0 {
+		return errors.New("the file has lines that cannot be imported")
+	}
+	return nil
+}
+
+// readImport reads a file of a size that the node takes.
+func readImport(stdin io.Reader, file string) ([]byte, error) {
+	in := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxImport+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if len(text) > maxImport {
+		return nil, fmt.Errorf("%s is larger than %d MiB; split it", file, maxImport>>20)
+	}
+	return text, nil
+}
