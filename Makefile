@@ -83,6 +83,10 @@ bench-lb: deps build ## the balancer beside HAProxy and nginx (15 minutes); tabl
 bench-cluster: deps build ## job queue, login statement beside pgbench, connects (4 minutes); table, bench-cluster.json
 	bin/switchpoint bench cluster --json bin/bench-cluster.json
 
+.PHONY: bench-lb-routing
+bench-lb-routing: deps ## logins through the balancer with one throttled broker, by response time and in turns (1 minute)
+	$(GO) test ./cmd/switchpoint -run '^TestBrokersOfDifferentSpeed$$' -count 1 -v
+
 .PHONY: bench-sim
 bench-sim: build ## lb_method beside the rules of other balancers, simulated (4 minutes); table, bench-sim.json, bench-sim.svg
 	bin/switchpoint simulate --json bin/bench-sim.json --svg bin/bench-sim.svg

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -255,18 +257,26 @@ func (w *window) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-func (w *window) size(width, height int64) { w.t.Helper(); w.do(chromedp.EmulateViewport(width, height)) }
+func (w *window) size(width, height int64) {
+	w.t.Helper()
+	w.do(chromedp.EmulateViewport(width, height))
+}
 
 func (w *window) open(path string) { w.t.Helper(); w.do(chromedp.Navigate(w.base + path)) }
 
 // press does what leads to another page and fails unless that is a good one.
 func (w *window) press(steps ...chromedp.Action[chromedp.Void]) {
 	w.t.Helper()
+	w.expect(http.StatusOK, steps...)
+}
+
+func (w *window) expect(status int64, steps ...chromedp.Action[chromedp.Void]) {
+	w.t.Helper()
 	res, err := chromedp.RunResponse(w.ctx, steps...)
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, w.text())
 	}
-	if res.Status != http.StatusOK {
+	if res.Status != status {
 		w.t.Fatalf("status %d\n%s", res.Status, w.text())
 	}
 }
@@ -304,12 +314,25 @@ func js[T any](w *window, expression string) T {
 	return v
 }
 
-// picture is the whole page.
-func (w *window) picture() []byte {
-	w.t.Helper()
-	p, err := chromedp.Run(w.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return p
+// clusterLog is what the log of the cluster says of operators.
+func clusterLog(t *testing.T, c *liveCluster) string {
+	t.Helper()
+	db, err := sql.Open("sqlite", c.path+"?_pragma=busy_timeout(10000)")
+	c.must(err)
+	defer func() { _ = db.Close() }()
+	var text string
+	c.must(db.QueryRowContext(t.Context(), `SELECT group_concat(reason, char(10)) FROM log WHERE kind = ?`, broker.LogCluster).Scan(&text))
+	return text
+}
+
+// throughSocket hands requests to the socket as they came.
+func throughSocket(t *testing.T, socket string) http.Handler {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "node", r.In.Host
+	}}
 }

@@ -31,7 +31,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	if on := js[string](w, `document.activeElement.id`); on != "token" {
 		t.Errorf("the keyboard stands on %q", on)
 	}
-	w.press(chromedp.KeyEvent("wrong"), chromedp.KeyEvent(kb.Enter))
+	w.expect(http.StatusUnauthorized, chromedp.KeyEvent("wrong"), chromedp.KeyEvent(kb.Enter))
 	w.needs("That is not the token of this node")
 	w.press(chromedp.KeyEvent(testToken), chromedp.KeyEvent(kb.Enter))
 	w.needs("Job Queue", "pending", "vcenter-ny", "connection refused", "cancelled by anna")
@@ -59,7 +59,9 @@ func TestConsoleInABrowser(t *testing.T) {
 func chooseColumns(t *testing.T, w *window) {
 	t.Helper()
 	w.open("/console/cluster")
-	heads := func() string { return js[string](w, `[...document.querySelectorAll("th")].map(e => e.innerText).join()`) }
+	heads := func() string {
+		return js[string](w, `[...document.querySelectorAll("th")].map(e => e.innerText).join()`)
+	}
 	before := heads()
 	w.click(`a[href="/console/cluster/columns"]`)
 	w.click(`#c-status button[value="up:status"]`)
@@ -160,7 +162,7 @@ func TestNoPageOverflowsAPhone(t *testing.T) {
 	for _, path := range []string{"/console/signin", "/console/cluster", "/console/cluster/columns", "/console/cluster/remove?site=3", "/console/jobs", "/console/jobs?state=aborted", "/console/jobs/job?id=" + list[0].ID, "/console/jobs/cancel?id=" + list[0].ID, "/console/nothing"} {
 		w.open(path)
 		if wide := js[int](w, `document.documentElement.scrollWidth`); wide > 320 {
-			t.Errorf("%s is %d pixels wide", path, wide)
+			t.Errorf("%s is %d pixels wide, by %s", path, wide, js[string](w, `[...document.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > 320).map(e => e.tagName + "." + e.className).join()`))
 		}
 		if title := js[string](w, `document.title`); strings.Contains(title, "owned") || !strings.Contains(title, "Switchpoint") {
 			t.Errorf("%s has the title %q", path, title)
@@ -192,26 +194,35 @@ func forward(t *testing.T, socket string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: throughSocket(t, socket)} //nolint:gosec // G112: its one client is the test's browser
+	server := &http.Server{Handler: throughSocket(t, socket)}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close(); <-done })
 	return l.Addr().String()
 }
 
-// pictures looks at the page as on a desk and as on a phone, and keeps both when told to.
+// pictures looks at the page as on a desk and as on a phone, and keeps both when told to: all of it,
+// and what a phone shows at first.
 func pictures(t *testing.T, w *window, name string) {
 	t.Helper()
-	for _, size := range []struct {
-		suffix        string
-		width, height int64
-	}{{"", 1440, 600}, {"-phone", 390, 844}} {
-		w.size(size.width, size.height)
-		if wide := js[int64](w, `document.documentElement.scrollWidth`); wide > size.width {
-			t.Errorf("%s is %d pixels wide in a window of %d", name, wide, size.width)
+	for _, look := range []struct {
+		suffix               string
+		width, height, scale int64
+		take                 chromedp.Action[[]byte]
+	}{
+		{"", 1440, 600, 1, chromedp.FullScreenshot(100)},
+		{"-phone", 390, 844, 2, chromedp.CaptureScreenshot()},
+	} {
+		w.do(chromedp.EmulateViewport(look.width, look.height, chromedp.EmulateScale(float64(look.scale))))
+		if wide := js[int64](w, `document.documentElement.scrollWidth`); wide > look.width {
+			t.Errorf("%s is %d pixels wide in a window of %d", name, wide, look.width)
+		}
+		picture, err := chromedp.Run(w.ctx, look.take)
+		if err != nil || len(picture) == 0 {
+			t.Fatalf("a picture of %s: %v", name, err)
 		}
 		if *update {
-			if err := os.WriteFile(filepath.Join("..", "docs", "img", name+size.suffix+".png"), w.picture(), 0o644); err != nil { //nolint:gosec // G306: a page of the documentation
+			if err := os.WriteFile(filepath.Join("..", "docs", "img", name+look.suffix+".png"), picture, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -62,10 +62,13 @@ type Shown struct {
 
 // Done is where the browser goes after a form, and what it is told there.
 type Done struct {
-	To     string // path with query below /console/
-	Note   string
-	Cookie *http.Cookie // a choice that the browser keeps; name and value suffice
+	To   string // path with query below /console/
+	Note string
+	Keep choiceKept
 }
+
+// choiceKept is what the browser remembers of a choice; without a cookie's name there is none.
+type choiceKept struct{ cookie, value string }
 
 // console serves the pages on one listener.
 type console struct {
@@ -190,8 +193,8 @@ func (c *console) act(w http.ResponseWriter, r *http.Request, p *Page, act Act) 
 		c.fail(w, r, p, err)
 		return
 	}
-	if done.Cookie != nil {
-		setCookie(w, done.Cookie.Name, done.Cookie.Value, choiceLife)
+	if done.Keep.cookie != "" {
+		setCookie(w, done.Keep.cookie, done.Keep.value, choiceLife)
 	}
 	if done.Note != "" {
 		leaveNote(w, done.Note)

@@ -70,9 +70,9 @@ func epoch() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
 // finished job.
 func newFake() *fake {
 	at := epoch()
-	node := func(site int, name, print string) broker.NodeStatus {
+	node := func(site int, name, settings string) broker.NodeStatus {
 		return broker.NodeStatus{
-			Node:      broker.Node{Name: name, Datacenter: "london", Version: "1.4.0", SiteID: site, Booted: at.Add(-26 * time.Hour), UUID: fmt.Sprintf("uuid-%d", site), IP: fmt.Sprintf("10.0.0.%d", site), MAC: "02:00:00:00:00:01", Fingerprint: print},
+			Node:      broker.Node{Name: name, Datacenter: "london", Version: "1.4.0", SiteID: site, Booted: at.Add(-26 * time.Hour), UUID: fmt.Sprintf("uuid-%d", site), IP: fmt.Sprintf("10.0.0.%d", site), MAC: "02:00:00:00:00:01", Fingerprint: settings},
 			Heartbeat: at.Add(-time.Second), Age: time.Second, Live: true, Status: broker.StatusRunning, Reason: "its heartbeat job runs",
 			LastHeartbeat: at.Add(-2 * time.Minute), NextHeartbeat: at.Add(3 * time.Minute), Report: "serves logins",
 		}

@@ -152,17 +152,22 @@ func TestSignInFailuresAreLimited(t *testing.T) {
 func TestFailuresAreBounded(t *testing.T) {
 	var f failures
 	now := epoch()
+	wrong := func() bool { return false }
 	for i := range 3 * maxClients {
-		f.add(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now.Add(time.Duration(i)*time.Millisecond))
+		f.try(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now.Add(time.Duration(i)*time.Millisecond), wrong)
 	}
 	if len(f.by) > maxClients {
 		t.Errorf("%d clients are remembered", len(f.by))
 	}
 	one, other := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
 	for range maxFailures {
-		f.add(one, now)
+		f.try(one, now, wrong)
 	}
-	if f.wait(other, now) != failureWindow || f.wait(netip.MustParseAddr("2001:db8:0:1::1"), now) != 0 {
+	asked := func() bool { t.Error("a client that must wait was let try"); return true }
+	if ok, wait := f.try(other, now, asked); ok || wait != failureWindow {
+		t.Errorf("%v, %v", ok, wait)
+	}
+	if ok, wait := f.try(netip.MustParseAddr("2001:db8:0:1::1"), now, func() bool { return true }); !ok || wait != 0 {
 		t.Error("IPv6 clients are not counted by their /64")
 	}
 }

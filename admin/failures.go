@@ -37,24 +37,26 @@ func clientOf(a netip.Addr) netip.Addr {
 	return a
 }
 
-// wait is how long a client must wait before it may try; 0 when it may now.
-func (f *failures) wait(a netip.Addr, now time.Time) time.Duration {
+// try lets a client try once: ok is what right says. When the client must wait, right is not asked.
+// All of it is one step, so that a client gains nothing by trying many times at once.
+func (f *failures) try(a netip.Addr, now time.Time, right func() bool) (ok bool, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if one := f.by[clientOf(a)]; one.times >= maxFailures && now.Before(one.until) {
-		return one.until.Sub(now)
+		return false, one.until.Sub(now)
 	}
-	return 0
+	if right() {
+		return true, 0
+	}
+	f.add(clientOf(a), now)
+	return false, 0
 }
 
 // add counts a failure. When too many clients fail, the one whose window ends first is forgotten.
-func (f *failures) add(a netip.Addr, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *failures) add(key netip.Addr, now time.Time) {
 	if f.by == nil {
 		f.by = make(map[netip.Addr]failed)
 	}
-	key := clientOf(a)
 	one, known := f.by[key]
 	if !now.Before(one.until) {
 		one = failed{until: now.Add(failureWindow)}

@@ -32,6 +32,7 @@ type brokerRow struct {
 	Config    string // short form of its fingerprint
 	Differs   string // the shared settings in which it stands apart
 	Liveness  string
+	Since     string // in words, of a liveness that is none
 	StartedAt stamp
 	LastBeat  stamp // newest heartbeat job that succeeded
 	NextBeat  stamp
@@ -63,9 +64,10 @@ func (c Cluster) clusterPage(v *Visit) (Shown, error) {
 }
 
 func (c Cluster) row(b broker.NodeStatus, differs []string, at time.Time) brokerRow {
+	alive, since := liveness(b)
 	return brokerRow{
-		NodeStatus: b, Here: b.SiteID == c.SiteID, Removable: removable(b), Differs: strings.Join(differs, ", "), Config: broker.FingerprintID(b.Fingerprint),
-		Liveness: liveness(b), StartedAt: stampOf(b.Booted, at), LastBeat: stampOf(b.LastHeartbeat, at), NextBeat: stampOf(b.NextHeartbeat, at),
+		NodeStatus: b, Liveness: alive, Since: since, Here: b.SiteID == c.SiteID, Removable: removable(b), Differs: strings.Join(differs, ", "), Config: broker.FingerprintID(b.Fingerprint),
+		StartedAt: stampOf(b.Booted, at), LastBeat: stampOf(b.LastHeartbeat, at), NextBeat: stampOf(b.NextHeartbeat, at),
 	}
 }
 
@@ -75,14 +77,14 @@ func removable(b broker.NodeStatus) bool {
 }
 
 // liveness is whether the process lives, by its beat: seconds, where the status takes minutes (DC2).
-func liveness(b broker.NodeStatus) string {
+func liveness(b broker.NodeStatus) (word, since string) {
 	switch {
 	case b.Live:
-		return "alive"
+		return "alive", ""
 	case b.Stopped:
-		return "left " + ago(b.Age)
+		return "left", ago(b.Age)
 	}
-	return "silent for " + span(b.Age)
+	return "silent", "for " + span(b.Age)
 }
 
 // warnings are what a person should see before the table.

@@ -124,8 +124,7 @@ func (Cluster) columnsPage(v *Visit) (Shown, error) {
 // tick, and the button says what to do with that.
 func (Cluster) chooseColumns(v *Visit) (Done, error) {
 	if v.PostForm.Get("do") == "reset" {
-		return Done{To: consolePath + "cluster", Note: "The columns are as they were at first.",
-			Cookie: &http.Cookie{Name: cookieColumns, Value: formatColumns(clusterColumns)}}, nil
+		return Done{To: consolePath + "cluster", Note: "The columns are as they were at first.", Keep: choiceKept{cookieColumns, formatColumns(clusterColumns)}}, nil
 	}
 	var words []string
 	for _, id := range v.PostForm["order"] {
@@ -142,8 +141,8 @@ func (Cluster) chooseColumns(v *Visit) (Done, error) {
 	what, id, _ := strings.Cut(v.PostForm.Get("do"), ":")
 	if (what == "up" || what == "down") && indexOf(list, id) >= 0 {
 		list = moveColumn(list, id, what == "down")
-		done = Done{To: consolePath + "cluster/columns?" + what + "=" + id + "#c-" + id}
+		done = Done{To: consolePath + "cluster/columns?" + what + "=" + id} // and the keyboard goes to that button
 	}
-	done.Cookie = &http.Cookie{Name: cookieColumns, Value: formatColumns(list)}
+	done.Keep = choiceKept{cookieColumns, formatColumns(list)}
 	return done, nil
 }

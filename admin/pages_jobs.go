@@ -51,6 +51,8 @@ type header struct {
 type jobRow struct {
 	broker.Job
 	Stopping   bool // asked to stop, and has not yet
+	Over       bool // it has ended for good
+	Failed     bool // the newest run did; a job that somebody cancelled did not
 	Cancels    bool // can be cancelled
 	Runs       bool // can be told to run now
 	Scheduled  stamp
@@ -117,7 +119,7 @@ func countStates(counts []broker.JobCount, q jobQuery) (states []stateCount, kin
 		if !slices.Contains(kinds, n.Kind) {
 			kinds = append(kinds, n.Kind)
 		}
-		if n.State == broker.JobPending {
+		if n.State == broker.JobPending && n.Kind != broker.KindHeartbeat { // that of a dead broker waits for nobody else
 			due = max(due, n.Due)
 		}
 	}
@@ -141,6 +143,7 @@ func countStates(counts []broker.JobCount, q jobQuery) (states []stateCount, kin
 func rowOf(j broker.Job, names map[int]string, at time.Time) jobRow {
 	r := jobRow{
 		Job: j, Stopping: j.State == broker.JobRunning && j.Cancelling,
+		Over: j.State != broker.JobPending && j.State != broker.JobRunning, Failed: j.Error != "" && j.State != broker.JobCancelled,
 		Cancels:   j.State == broker.JobPending || j.State == broker.JobRunning && !j.Cancelling,
 		Runs:      runnable(j, at),
 		Scheduled: stampOf(j.RunAt, at), StartedAt: stampOf(j.Started, at), EndedAt: stampOf(j.Ended, at), Succeeded: stampOf(j.Succeeded, at),

@@ -58,18 +58,19 @@ func (c *console) signInForm(w http.ResponseWriter, r *http.Request, status int,
 // signIn takes the token once and gives the browser a session.
 func (c *console) signIn(w http.ResponseWriter, r *http.Request) {
 	now, from := time.Now(), remoteAddr(r)
-	if wait := c.gate.failures.wait(from, now); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-		c.signInForm(w, r, http.StatusTooManyRequests, "", "Too many wrong tokens came from your address. Wait a minute and try again.")
-		return
-	}
 	if err := formAllowed(r); err != nil {
 		c.signInForm(w, r, statusOf(err), "", err.Error())
 		return
 	}
 	next := safeNext(r.PostForm.Get("next"))
-	if !c.gate.opens(strings.TrimSpace(r.PostForm.Get("token"))) {
-		c.gate.failures.add(from, now)
+	given := strings.TrimSpace(r.PostForm.Get("token"))
+	ok, wait := c.gate.failures.try(from, now, func() bool { return c.gate.opens(given) })
+	switch {
+	case wait > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		c.signInForm(w, r, http.StatusTooManyRequests, next, "Too many wrong tokens came from your address. Wait a minute and try again.")
+		return
+	case !ok:
 		c.log.Warn("console sign-in refused", "client", from)
 		c.signInForm(w, r, http.StatusUnauthorized, next, "That is not the token of this node.")
 		return
@@ -78,7 +79,7 @@ func (c *console) signIn(w http.ResponseWriter, r *http.Request) {
 	c.gate.sessions.end(cookie(r, cookieSession))
 	setCookie(w, cookieForm, newSecret(), 0) // what was known before the sign-in is worth nothing after it
 	setCookie(w, cookieSession, c.gate.sessions.begin(now), 0)
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // G710: safeNext leaves paths of this console alone
 }
 
 func (c *console) signOut(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -9,6 +10,7 @@ import (
 const (
 	beatBatchEvery = time.Second // one statement for all heartbeats of that time
 	maxBeats       = 8192        // heartbeats that wait for it; more are told to come again
+	maxBatch       = 2000        // of one statement; only the first second after an outage has more
 	beatWait       = 5 * time.Second
 )
 
@@ -114,7 +116,7 @@ func (b *Broker) takeHeartbeats(ctx context.Context) {
 			stopping = true
 		case <-tick.C:
 		}
-		if batch := b.beats.take(stopping); len(batch) > 0 {
+		for batch := range slices.Chunk(b.beats.take(stopping), maxBatch) {
 			err := b.writeHeartbeats(context.WithoutCancel(ctx), batch)
 			if err != nil && !failed { // the first of a row of failures
 				b.log.Warn("heartbeats of agents could not be written", "error", err)
@@ -127,7 +129,7 @@ func (b *Broker) takeHeartbeats(ctx context.Context) {
 	}
 }
 
-// writeHeartbeats is one call of the store for the whole batch.
+// writeHeartbeats is one call of the store.
 func (b *Broker) writeHeartbeats(ctx context.Context, batch []*pendingBeat) error {
 	list := make([]AgentBeat, len(batch))
 	for i, p := range batch {

@@ -50,6 +50,9 @@ func (b *Broker) Apply(ctx context.Context, s Setup, dryRun bool, who string) ([
 	return changes, b.replace(ctx, s, version, who, changes)
 }
 
+// Setup is what the cluster's database holds, with its version.
+func (b *Broker) Setup(ctx context.Context) (Setup, int64, error) { return b.o.Store.Setup(ctx) }
+
 // Seed fills an empty database with s. It says false when the database has a setup already,
 // which then counts.
 func (b *Broker) Seed(ctx context.Context, s Setup) (bool, error) {

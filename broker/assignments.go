@@ -82,6 +82,13 @@ func (b *Broker) ImportAssignments(ctx context.Context, file io.Reader, dryRun b
 	return report, nil
 }
 
+// ImportedAssignments lists what imports have assigned, as opposed to the setup.
+func (b *Broker) ImportedAssignments(ctx context.Context) ([]Assignment, error) {
+	ctx, cancel := context.WithTimeout(ctx, inventoryBound)
+	defer cancel()
+	return b.o.Store.ImportedAssignments(ctx)
+}
+
 // parseAssignments reads the file as text, without looking at what the names mean.
 func parseAssignments(r io.Reader) ([]assignmentRow, error) {
 	read := &countingReader{r: r}

@@ -53,6 +53,16 @@
 // happened; its jobs were taken back 8 s after its last renewal, its own clock ends their contexts
 // as soon as it runs, and the store refuses whatever it still says about them.
 //
+// Sessions: the broker that a token names is asked first (over peer, 300 ms), then the store; the answer
+// of either is good for 2 s in memory (handover.go has the whole way). So a logout counts everywhere
+// after 2 s at most, and at once for connects, which the store checks. A session with session_expiry is
+// prolonged while it is used, by one write a minute.
+//
+// Desktops: heartbeats of agents are collected for a second and written together; an agent is answered
+// when its report is durable. A desktop that is off is started by a job; whoever wants it asks again
+// until it is up. A pooled desktop goes back to its pool when its user has left it: agent.go has the
+// states of one that has to be reset first.
+//
 // Failure rules: a directory that does not answer is not a wrong password. A store that does not
 // answer within its bound refuses with store-unavailable; Alive says 503 until the background
 // calls of Run succeed again. A process whose site id was taken over (ErrFenced) stops.

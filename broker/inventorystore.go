@@ -26,6 +26,8 @@ type InventoryStore interface {
 	// ImportAssignments judges every assignment and, unless one is refused or dryRun is set, makes
 	// them all. One without a user takes the desktop from whom an import gave it to.
 	ImportAssignments(ctx context.Context, list []Assignment, dryRun bool, log LogRow) ([]AssignmentVerdict, error)
+	// ImportedAssignments lists those that imports have made and that still stand, by desktop.
+	ImportedAssignments(ctx context.Context) ([]Assignment, error)
 }
 
 // CenterDesktop is a desktop as the newest scan of its center left it.

@@ -34,7 +34,9 @@ func TestPowerOf(t *testing.T) {
 }
 
 func TestPlanStart(t *testing.T) {
-	state := func(asked, called, failed time.Duration) *StartState { return &StartState{asked, called, failed, "no power"} }
+	state := func(asked, called, failed time.Duration) *StartState {
+		return &StartState{asked, called, failed, "no power"}
+	}
 	target := func(name, pool string, s *StartState) StartTarget {
 		return StartTarget{ID: name, Name: name, Pool: pool, Start: s}
 	}

@@ -168,8 +168,8 @@ func TestConfigValidate(t *testing.T) {
 		t.Error(err)
 	}
 	bad := Config{SiteID: 65536, Listen: []string{"localhost:443", "127.0.0.1:1", "127.0.0.1:1"}, Cert: "x", TrustedProxies: []string{"10.0.0.0/8", "x"},
-		IsAlive: "maybe", Capacity: -1, LoginWait: -1, SessionLifetime: 1, LogRetention: 1, Database: Database{Kind: "oracle"}}
-	want := "cluster site_id listen[0] listen[2] cert trusted_proxies[1] is_alive capacity login_wait session_lifetime log_retention database.kind"
+		IsAlive: "maybe", Capacity: -1, LoginWait: -1, SessionLifetime: 1, SessionExpiry: "3m", LogRetention: 1, Database: Database{Kind: "oracle"}}
+	want := "cluster site_id listen[0] listen[2] cert trusted_proxies[1] is_alive capacity login_wait session_lifetime session_expiry log_retention database.kind"
 	if got := problems(bad.Validate()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

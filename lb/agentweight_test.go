@@ -3,6 +3,8 @@ package lb
 import (
 	"strings"
 	"testing"
+
+	"switchpoint/healthcheck"
 )
 
 // TestAgentWeight: what a member's agent says of its weight is its share of the clients, and is
@@ -10,7 +12,7 @@ import (
 func TestAgentWeight(t *testing.T) {
 	cfg := tcpConfig(services(startService(t, greet("25%")), startService(t, greet("up")))...)
 	cfg.Pools[0].Monitor = "agent"
-	engine := startEngine(t, cfg, "agent")
+	engine := startEngine(t, cfg, healthcheck.Monitor{Kind: "agent"})
 	r := startWith(t, cfg, Options{Listeners: cfg.Listeners, Snapshot: engine.Snapshot}, engine.Ref)
 	quarter := 0
 	for range 20 {

@@ -1,7 +1,6 @@
 package lb
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -17,24 +16,11 @@ import (
 // startChecked is a proxy whose pools are checked by the monitor m, fast, and told of the traffic.
 func startChecked(t *testing.T, cfg Config, m healthcheck.Monitor) (*running, *healthcheck.Engine) {
 	t.Helper()
-	m.Name, m.Kind, m.Rise = "m", "http", 1
-	if m.Interval == 0 {
-		m.Interval, m.Timeout, m.Fall = 100*ms, 90*ms, 1
-	}
+	m.Kind = "http"
 	for i := range cfg.Pools {
 		cfg.Pools[i].Monitor = "m"
 	}
-	engine := healthcheck.New(healthcheck.Options{})
-	table, err := healthcheck.Compile(healthcheck.Config{Monitors: []healthcheck.Monitor{m}, Checks: cfg.Checks()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine.SetTable(table)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
-	<-engine.Ready()
+	engine := startEngine(t, cfg, m)
 	return startWith(t, cfg, Options{Listeners: cfg.Listeners, DrainTimeout: 2 * time.Second, Snapshot: engine.Snapshot, Report: engine.Report}, engine.Ref), engine
 }
 

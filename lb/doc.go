@@ -130,9 +130,9 @@
 //   - A request is sent a second time only where the first attempt cannot have been processed:
 //     nothing was sent, or a kept-alive connection broke before any byte of the answer and the
 //     method is safe or the request carries an Idempotency-Key (LG4); of its body no more than
-//     64 KiB may have been sent. A fresh connection that breaks right after a kept-alive one sends
-//     such a request to one other member. All within the pool's retry budget: 100 in 10 seconds, or a fifth
-//     of the requests.
+//     64 KiB may have been sent. Where a fresh connection breaks, a request with a safe method goes
+//     to one other member, and so does one with the key if a kept-alive one broke just before. All
+//     within the pool's retry budget: 100 in 10 seconds, or a fifth of the requests.
 //   - There is one reading of a request: the strict check finds one meaning, or refuses it and ends
 //     the connection. No head is sent on before all of it was judged, no byte of a body before its
 //     framing was. Answers are judged by the same rules.
@@ -149,8 +149,9 @@
 //   - A connection that was introduced to a member as a client's (send_proxy) carries no request
 //     of another one.
 //   - No request waits for the disk: a line of the access log that finds no room is lost and counted.
-//   - A token is never kept: only a part of its hash. Nobody can fill the table with tokens that no
-//     broker accepts. The table holds a million clients of all pools in 50 MB, and no more.
+//   - A token is never kept: only a part of its hash, and not even that of one that the member
+//     refuses (400 and above). One that comes with a request for what anybody may see is kept, like
+//     a source address. The table holds a million clients of all pools in 50 MB, and no more.
 //   - State of a member (in-flight, averages, connections, persistence) belongs to pool and
 //     address and outlives a table.
 //

@@ -145,7 +145,7 @@ func (ex *exchange) ask(addr netip.Addr) {
 func (ex *exchange) choose(number uint64) {
 	ex.member = ex.pinnedMember()
 	if ex.pinned = ex.member >= 0 && !ex.q.Loads[ex.member].Tried && ex.q.States[ex.member].State != healthcheck.Maintenance; ex.pinned {
-		ex.q.Persisted, ex.reason = ex.member, choice.Reason{How: choice.Pinned, Candidates: 1}
+		ex.q.Persisted, ex.reason = ex.member, choice.Reason{How: choice.Pinned}
 		if !ex.pool.ups[ex.member].enter(ex.ready, ex.q.Class, ex.pool.dial.timeout) {
 			ex.member, ex.reason.How = -1, choice.BoundFull
 			return
@@ -172,10 +172,10 @@ func (ex *exchange) mayRetry() bool {
 
 // try makes an attempt at the chosen member. A stale kept-alive connection says nothing about
 // the member, so the same one is asked again, once, on a fresh connection, where a second
-// execution does no harm. A fresh one that breaks is the end: the member may have died of it. But
-// where a kept-alive one broke just before, the member was dying already (a process that is killed
-// loses its connections one after the other, the listening one last): a request that may be repeated
-// then goes to another member, once.
+// execution does no harm. A fresh one that breaks is the end: the member may have died of it. Only a
+// request with a safe method then goes to another member, once. So does any that may be repeated
+// where a kept-alive connection broke just before, since the member was dying already: a process
+// that is killed loses its connections one after the other, the listening one last.
 func (ex *exchange) try() outcome {
 	u := ex.up
 	ex.in.fallbackHost, ex.in.cookies = u.address, ex.listener.cookies
@@ -195,7 +195,7 @@ func (ex *exchange) try() outcome {
 			ex.pool.metrics[ex.member].failure(o)
 		}
 	}
-	if o == broken && ex.keptLost && !ex.movedOn && ex.harmless && ex.replayable() {
+	if o == broken && !ex.movedOn && ex.replayable() && (isSafe(ex.head.method) || ex.keptLost && ex.harmless) {
 		ex.movedOn = true
 		return unreachable
 	}

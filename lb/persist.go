@@ -118,8 +118,8 @@ func (lp *livePool) bind(v *visitor, member int, now time.Duration) {
 	v.member = member
 }
 
-// accepted binds a token to the member that answered. One that is refused, or that nobody has
-// heard of, is not worth an entry: anybody can make up as many as he likes.
+// accepted binds a token to the member that answered. One that is refused is not worth an entry:
+// anybody can make up as many as he likes.
 func (lp *livePool) accepted(v *visitor, member, status int, now time.Duration) {
 	if v.bearer && (v.known != byToken || v.member != member) && status < 400 {
 		lp.sticks.Bind(v.token, lp.ups[member].id, now, lp.persist.keep)

@@ -68,15 +68,16 @@ func startProbed(t *testing.T, active, capacity, mode string) *probed {
 	return p
 }
 
-// startEngine runs health checks of a kind for the one monitor that cfg names, and waits for the
+// startEngine runs health checks by m for the one monitor that cfg names, fast, and waits for the
 // first round.
-func startEngine(t *testing.T, cfg Config, kind string) *healthcheck.Engine {
+func startEngine(t *testing.T, cfg Config, m healthcheck.Monitor) *healthcheck.Engine {
 	t.Helper()
+	m.Name, m.Rise = cfg.Pools[0].Monitor, 1
+	if m.Interval == 0 {
+		m.Interval, m.Timeout, m.Fall = 100*ms, 90*ms, 1
+	}
 	engine := healthcheck.New(healthcheck.Options{})
-	table, err := healthcheck.Compile(healthcheck.Config{
-		Monitors: []healthcheck.Monitor{{Name: cfg.Pools[0].Monitor, Kind: kind, Interval: 60 * ms, Timeout: 50 * ms, Fall: 1, Rise: 1}},
-		Checks:   cfg.Checks(),
-	})
+	table, err := healthcheck.Compile(healthcheck.Config{Monitors: []healthcheck.Monitor{m}, Checks: cfg.Checks()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestOwnIsAlive(t *testing.T) {
 	cfg.Pools[0].Monitor = "broker"
 	cfg.Listeners = append(cfg.Listeners, Listener{Name: "secure", Listen: "127.0.0.1:0", Pool: "brokers", Cert: cert, Key: key})
 
-	engine := startEngine(t, cfg, "http")
+	engine := startEngine(t, cfg, healthcheck.Monitor{Kind: "http"})
 	r := startWith(t, cfg, Options{Listeners: cfg.Listeners, Snapshot: engine.Snapshot}, engine.Ref)
 	secure := r.Addr()["secure"].String()
 

@@ -239,7 +239,7 @@ func (p *Proxy) drain(serving *sync.WaitGroup) {
 }
 
 // clean closes connections to members that are unused for long and drops expired persistence
-// entries, one shard of every pool a second.
+// entries, one shard of their table a second.
 func (p *Proxy) clean(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

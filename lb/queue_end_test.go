@@ -3,6 +3,7 @@ package lb
 import (
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,42 @@ func TestQueuesInOrder(t *testing.T) {
 		t.Errorf("behind the one who waits: %s", how)
 	}
 	free()
+}
+
+// TestBoundWaiterMoves: who waits for the member that it had goes to another one when an operator
+// disables that one, and when a reload removes it.
+func TestBoundWaiterMoves(t *testing.T) {
+	for what, change := range map[string]func(*running, Config){
+		"disabled": func(r *running, _ Config) { r.say(word(Disable, "a")) },
+		"removed": func(r *running, cfg Config) {
+			cfg.Pools = slices.Clone(cfg.Pools)
+			cfg.Pools[0].Members = cfg.Pools[0].Members[1:]
+			r.reload(cfg)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			g, b := startGated(t), startBackend(t, says("b"))
+			cfg := plainConfig([]Member{{Name: "a", Address: g.addr, MaxInFlight: 1, Priority: 1}, {Name: "b", Address: b.addr}})
+			cfg.Pools[0].Persistence = PersistSource
+			r := start(t, cfg)
+			first := askFor(t, r.addr, "/0")
+			eventually(t, "the first is there", func() bool { return len(g.paths()) == 1 })
+			u := r.live.Load().pools[0].ups[0]
+			more := []asked{askFor(t, r.addr, "/1"), askFor(t, r.addr, "/2"), askFor(t, r.addr, "/3")}
+			eventually(t, "three wait for their own member", func() bool { return u.queue.depth.Load() == 3 })
+			change(r, cfg)
+			for i, a := range more {
+				if status, _ := a.answer(t); status != 200 {
+					t.Errorf("%d: %d", i, status)
+				}
+			}
+			g.gate <- struct{}{}
+			if status, _ := first.answer(t); status != 200 || u.queue.depth.Load() != 0 || len(g.paths()) != 1 {
+				t.Errorf("%d, %v", status, g.paths())
+			}
+			eventually(t, "no place is held", func() bool { return u.held.Load() == 0 })
+		})
+	}
 }
 
 // TestQueueUnderLoad: many clients over few places: everybody is served, the limits hold, and

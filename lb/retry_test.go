@@ -24,7 +24,6 @@ func TestPostIsNotRepeated(t *testing.T) {
 	}{
 		{"POST", "", "POST"},
 		{"POST with a key on a fresh connection", "Idempotency-Key: k1\r\n", "POST"},
-		{"GET on a fresh connection", "", "GET"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -193,6 +192,14 @@ func TestDyingMember(t *testing.T) {
 		r, _ := warm(t, startBackend(t, says("other")))
 		if out := send(r, "POST", "Idempotency-Key: k\r\n"); !strings.HasSuffix(out, "other") {
 			t.Errorf("got %q", out)
+		}
+	})
+	t.Run("GET on a fresh connection only", func(t *testing.T) {
+		var got atomic.Int64
+		deadly := rawBackend(t, func(int, string) string { got.Add(1); return "" })
+		r := start(t, plainConfig([]Member{{Address: deadly, Priority: 1}, {Address: startBackend(t, says("other")).addr}}))
+		if out := send(r, "GET", ""); !strings.HasSuffix(out, "other") || got.Load() != 1 {
+			t.Errorf("sent %d times to the one that died, got %q", got.Load(), out)
 		}
 	})
 	t.Run("nobody else", func(t *testing.T) {

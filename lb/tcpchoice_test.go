@@ -145,7 +145,7 @@ func TestTCPHealth(t *testing.T) {
 	a, b := startService(t, greet("a")), startService(t, greet("b"))
 	cfg := tcpConfig(services(a, b)...)
 	cfg.Pools[0].Monitor, cfg.Pools[0].OnDown = "port", onDownClose
-	engine := startEngine(t, cfg, "tcp")
+	engine := startEngine(t, cfg, healthcheck.Monitor{Kind: "tcp"})
 	r := startWith(t, cfg, Options{Listeners: cfg.Listeners, Snapshot: engine.Snapshot}, engine.Ref)
 	both := make(map[string]net.Conn)
 	for range 2 {

@@ -10,7 +10,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"syscall"
 )
 
 // ErrNotInstalled: the programs of PostgreSQL are not on this machine.
@@ -58,13 +57,6 @@ func serverOwner() (*owner, error) {
 	return &owner{uid: uint32(uid), gid: uint32(gid)}, nil
 }
 
-func (o *owner) credential() *syscall.Credential {
-	if o == nil {
-		return nil
-	}
-	return &syscall.Credential{Uid: o.uid, Gid: o.gid, Groups: []uint32{o.gid}}
-}
-
 // own gives a file or folder to the owner.
 func (o *owner) own(path string) error {
 	if o == nil {
@@ -78,7 +70,7 @@ func (o *owner) run(ctx context.Context, input string, argv ...string) (string, 
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // G204: programs and arguments of this package
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: o.credential()}
+	cmd.SysProcAttr = o.attributes(false)
 	cmd.Stdin = bytes.NewReader([]byte(input))
 	out, err := cmd.Output()
 	var exit *exec.ExitError

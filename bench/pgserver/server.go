@@ -157,7 +157,7 @@ func (s *Server) launch() error {
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
 	// SIGINT is PostgreSQL's fast shutdown. Its own group: Ctrl-C is for us, who then stop it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT, Credential: s.owner.credential()}
+	cmd.SysProcAttr = s.owner.attributes(true)
 	started := make(chan error)
 	s.done = make(chan struct{})
 	go func() {

@@ -24,6 +24,7 @@ const (
 	longestWait  = time.Minute
 	exchangeTime = 15 * time.Second
 	resetTime    = 15 * time.Minute // of the reset command
+	resetAgain   = 10 * time.Minute // after one that did not help
 	keyFile      = "agent-key"
 	maxKey       = 256
 )
@@ -58,7 +59,9 @@ type Agent struct {
 	links  *links
 	key    string
 	done   string // the reset that was done, until the broker does not ask for it any more
-	failed int    // exchanges in a row
+	tried  string // the reset that was tried last, and when
+	at     time.Time
+	failed int // exchanges in a row
 }
 
 // New reads the key of an earlier run. Nothing is sent before Run.
@@ -201,10 +204,15 @@ func (a *Agent) report(ctx context.Context) (time.Duration, error) {
 		a.done = ""
 		return next, nil
 	}
-	if out.Reset.ID != a.done && a.reset(ctx, *out.Reset) {
+	if out.Reset.ID == a.done || out.Reset.ID == a.tried && time.Since(a.at) < resetAgain {
+		return next, nil
+	}
+	a.tried = out.Reset.ID
+	if a.reset(ctx, *out.Reset) {
 		a.done = out.Reset.ID
 		next = part(time.Second) // tell the broker soon
 	}
+	a.at = time.Now()
 	return next, nil
 }
 

@@ -2,9 +2,13 @@ package api
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+
+	"switchpoint/broker/agent"
 )
 
 func FuzzDecodeLogin(f *testing.F) {
@@ -37,6 +41,25 @@ func FuzzForwarded(f *testing.F) {
 		got := forwarded(remote, []string{header}, trusted)
 		if _, err := netip.ParseAddr(got); got != "" && err != nil {
 			t.Errorf("%q, %q gave %q", remote, header, got)
+		}
+	})
+}
+
+func FuzzDecodeHeartbeat(f *testing.F) {
+	f.Add([]byte(`{"version":"1.0","load":0.5,"sessions":[{"user":"CORP\\anna","state":"active"}]}`))
+	f.Add([]byte(`{"load":1e308,"sessions":null,"later":{}}`))
+	f.Add([]byte(`{"sessions":[{"user":"\u0000","state":"active"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequest(http.MethodPost, agent.PathHeartbeat, strings.NewReader(string(body)))
+		report, err := decodeHeartbeat(r)
+		if err != nil {
+			if err.status != 400 || err.text == "" {
+				t.Errorf("%q: %+v", body, err)
+			}
+			return
+		}
+		if len(report.Sessions) > agent.MaxSessions || report.Load < 0 || len(report.Users()) != len(report.Sessions) {
+			t.Errorf("%q: %+v", body, report)
 		}
 	})
 }

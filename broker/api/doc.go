@@ -8,6 +8,8 @@
 //	POST /agent/v1/enrol    -> agent.EnrolResponse (BR5)
 //	POST /agent/v1/heartbeat -> agent.HeartbeatResponse
 //	GET  /index.pl?action=is_alive|cb_status
+//	POST /RPC2              XML-RPC: broker.isAlive and system.listMethods for everybody (AL2);
+//	                        broker.status and cluster.list with the admin's bearer token (SE1)
 //	/  /signin  /desktops  /connect  /signout   the pages
 //
 // Invariants: bodies are bounded and JSON is strict (an unknown field is an error: a typo must

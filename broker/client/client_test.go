@@ -258,3 +258,43 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestConnectWaits: a desktop that is being started is asked for again, with the same key.
+func TestConnectWaits(t *testing.T) {
+	for _, poll := range []string{"/api/v1/connect", "@127.0.0.1:1/"} {
+		var keys []string
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/api/v1/login" {
+				_ = json.NewEncoder(w).Encode(offers())
+				return
+			}
+			keys = append(keys, r.Header.Get("Idempotency-Key"))
+			if len(keys) < 3 {
+				w.WriteHeader(http.StatusAccepted)
+				_ = json.NewEncoder(w).Encode(api.ConnectResponse{Result: api.ResultWaiting, Poll: poll, Reason: &api.Reason{Code: "desktop-starting", Text: "soon", RetryAfter: 1}})
+				return
+			}
+			_ = json.NewEncoder(w).Encode(api.ConnectResponse{Desktop: "desk"})
+		}))
+		t.Cleanup(s.Close)
+		out, err := Login(t.Context(), Options{URL: s.URL, User: "u", Password: "p"})
+		if poll[0] != '/' {
+			if err == nil || !strings.Contains(err.Error(), "no path") {
+				t.Errorf("poll at %q: %v", poll, err)
+			}
+			continue
+		}
+		if err != nil || out.Desktop.Desktop != "desk" || len(keys) != 3 || keys[0] == "" || keys[0] != keys[1] || keys[0] != keys[2] {
+			t.Errorf("%+v, %v, keys %q", out, err, keys)
+		}
+		starts := 0
+		for _, h := range out.Hops {
+			if h.Step == "start" {
+				starts++
+			}
+		}
+		if starts != 1 {
+			t.Errorf("%d hops of the start", starts)
+		}
+	}
+}

@@ -89,3 +89,18 @@ func writeImport(l link, list []broker.Assignment, verdicts []broker.AssignmentV
 		desktops, directories, users)
 	return removed + made, err
 }
+
+// ImportedAssignments implements broker.Store.
+func (s *Store) ImportedAssignments(ctx context.Context) (out []broker.Assignment, err error) {
+	err = s.ask(ctx, "list imported assignments", func(l link) error {
+		out = nil
+		return l.each(`SELECT a.user_name, a.directory, d.name FROM assignment a JOIN desktop d ON d.id = a.desktop_id
+			WHERE a.source = 'import' AND d.deleted_at IS NULL ORDER BY d.name COLLATE "C"`, func(r pgx.Row) error {
+			var a broker.Assignment
+			err := r.Scan(&a.User, &a.Directory, &a.Desktop)
+			out = append(out, a)
+			return err
+		})
+	})
+	return out, err
+}

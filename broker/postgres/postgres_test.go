@@ -16,6 +16,7 @@ import (
 
 	"switchpoint/broker"
 	"switchpoint/broker/storetest"
+	"switchpoint/internal/covers"
 	"switchpoint/internal/realserver"
 )
 
@@ -62,6 +63,7 @@ func open(t testing.TB, o Options) *Store {
 }
 
 func TestStore(t *testing.T) {
+	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5")
 	t.Parallel()
 	d := serve(t, roomy())
 	storetest.Run(t, func(t *testing.T) func() storetest.Store {
@@ -87,8 +89,8 @@ func TestOneServer(t *testing.T) {
 	d := serve(t, roomy())
 	for name, test := range map[string]func(*testing.T, *databases){
 		"PoolerIsSeen": poolerIsSeen, "OpenAtOnce": openAtOnce, "PurgeIsBounded": purgeIsBounded, "ReadOnly": readOnly, "Retry": retry,
-		"Cancelled": cancelled, "OldCopy": oldCopy, "OneSlotAtOnce": oneSlotAtOnce, "ConnectKeyAtOnce": connectKeyAtOnce,
-		"LogoutAgainstConnect": logoutAgainstConnect, "SetupAgainstConnect": setupAgainstConnect, "PoolMoves": poolMoves, "Plans": plans, "AnyText": anyText,
+		"Cancelled": cancelled, "OldCopy": oldCopy,
+		"PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d) })
 	}

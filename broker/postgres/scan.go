@@ -108,12 +108,15 @@ func (s *Store) EndScan(ctx context.Context, center string, end broker.ScanEnd) 
 	if end.Error == "" {
 		query, args = `UPDATE center SET scanned_at = now(), result = $2, waiting = $3, confirmed = 0 WHERE name = $1`, []any{center, end.Result, end.Waiting}
 	}
-	return s.once(ctx, "end scan", func(l link) error {
+	return s.write(ctx, "end scan", func(l link) error {
 		n, err := l.exec(query, args...)
 		if err == nil && n == 0 {
 			err = fmt.Errorf("center %s: %w", center, broker.ErrNotFound)
 		}
-		return err
+		if err != nil || end.Error != "" {
+			return err
+		}
+		return measure(l)
 	})
 }
 

@@ -79,7 +79,10 @@ func (s *Store) ReplaceSetup(ctx context.Context, in broker.Setup, expect int64,
 		if err := writeInventory(l, in); err != nil {
 			return err
 		}
-		return appendLog(l, log)
+		if err := appendLog(l, log); err != nil {
+			return err
+		}
+		return measure(l)
 	})
 	if err != nil {
 		return 0, err

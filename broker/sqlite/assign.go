@@ -67,3 +67,18 @@ func writeAssignment(t txn, desktop string, a broker.Assignment, verdict string)
 	}
 	return 0, nil
 }
+
+// ImportedAssignments implements broker.Store.
+func (s *Store) ImportedAssignments(ctx context.Context) (out []broker.Assignment, err error) {
+	err = s.read(ctx, "list imported assignments", func(t txn) error {
+		out = nil
+		return each(t, `SELECT a.user, a.directory, d.name FROM assignment a JOIN desktop d ON d.id = a.desktop_id
+			WHERE a.source = 'import' AND d.deleted_at IS NULL ORDER BY d.name`, func(r *sql.Rows) error {
+			var a broker.Assignment
+			err := r.Scan(&a.User, &a.Directory, &a.Desktop)
+			out = append(out, a)
+			return err
+		})
+	})
+	return out, err
+}

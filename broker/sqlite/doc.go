@@ -3,7 +3,8 @@
 //
 // Invariants: WAL with synchronous=FULL, so that what a method has returned is on the disk; every
 // write is one BEGIN IMMEDIATE transaction on the one writer connection of the process, and
-// SQLite's own file lock orders the writers of several processes; readers never wait for them.
+// SQLite's own file lock orders the writers of several processes, with a second lock file that gives
+// each of them its turn; readers never wait for them.
 // Nothing is remembered between two calls: the truth is in the file. The file, its -wal and its
 // -shm have mode 0600.
 //

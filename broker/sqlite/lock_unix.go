@@ -16,3 +16,6 @@ func tryLock(f *os.File) (held bool, err error) {
 	}
 	return false, err
 }
+
+// unlock gives up a lock that this process holds.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -15,3 +15,8 @@ func tryLock(f *os.File) (held bool, err error) {
 	}
 	return false, err
 }
+
+// unlock gives up a lock that this process holds.
+func unlock(f *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, new(windows.Overlapped))
+}

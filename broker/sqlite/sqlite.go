@@ -24,7 +24,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// DefaultBusyTimeout is how long SQLite itself waits for another process's write.
+// DefaultBusyTimeout is how long a call waits for another process's write.
 const DefaultBusyTimeout = 5 * time.Second
 
 // Options of Open. The zero value is usable.
@@ -39,6 +39,8 @@ type Options struct {
 type Store struct {
 	writer  *sql.DB // exactly one connection
 	readers *sql.DB
+	turn    *turn
+	busy    time.Duration // how long a write waits for those of other processes
 }
 
 var _ broker.Store = (*Store)(nil)
@@ -58,25 +60,32 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := private(path); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{}
-	if s.writer, err = sql.Open("sqlite", dsn(path, o.BusyTimeout, false)); err != nil {
+	if err := migrate(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	s := &Store{busy: o.BusyTimeout}
+	if s.turn, err = newTurn(path + ".turn"); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if s.writer, err = sql.Open("sqlite", dsn(path, beginBusy, false)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.turn.file.Close())
 	}
 	s.writer.SetMaxOpenConns(1)
 	if s.readers, err = sql.Open("sqlite", dsn(path, o.BusyTimeout, true)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.writer.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.turn.file.Close(), s.writer.Close())
 	}
 	s.readers.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	s.readers.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	if err := migrate(ctx, s.writer, path, o.Log); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
-	}
 	return s, nil
 }
 
 // Close closes all connections.
 func (s *Store) Close() error {
-	return errors.Join(s.readers.Close(), s.writer.Close())
+	err := s.turn.file.Close()
+	if errors.Is(err, os.ErrClosed) { // a second call does nothing
+		err = nil
+	}
+	return errors.Join(s.readers.Close(), s.writer.Close(), err)
 }
 
 // private makes sure that nobody else can read the file; SQLite gives its mode to -wal and -shm.
@@ -105,18 +114,25 @@ func dsn(path string, busy time.Duration, readOnly bool) string {
 	return u.String()
 }
 
-// migrate brings the schema up to date, one process at a time.
-func migrate(ctx context.Context, db *sql.DB, path string, log *slog.Logger) (err error) {
+// migrate brings the schema up to date, one process at a time, on a connection that waits for the
+// writes of those that run already.
+func migrate(ctx context.Context, path string, o Options) (err error) {
 	unlock, err := lockFile(ctx, path+".lock")
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	db, err := sql.Open("sqlite", dsn(path, o.BusyTimeout, false))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	defer func() { err = errors.Join(err, db.Close()) }()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSlog(log))
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSlog(o.Log))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -125,7 +141,7 @@ func migrate(ctx context.Context, db *sql.DB, path string, log *slog.Logger) (er
 		return fmt.Errorf("migrate: %w", classify(err))
 	}
 	for _, m := range done {
-		log.Info("database migrated", "version", m.Source.Version, "took", m.Duration)
+		o.Log.Info("database migrated", "version", m.Source.Version, "took", m.Duration)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
-	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7")
+	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5")
 	storetest.Run(t, func(t *testing.T) func() storetest.Store {
 		path := filepath.Join(t.TempDir(), "broker.db")
 		return func() storetest.Store {
@@ -72,7 +72,7 @@ func TestFilesArePrivate(t *testing.T) {
 	if err := s.AppendLog(t.Context(), broker.LogRow{ID: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock", ".turn"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil {
 			t.Error(err)
@@ -88,7 +88,7 @@ func TestPragmas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "3"} {
 		var got string
 		if err := s.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %q, want %q (%v)", pragma, got, want, err)

@@ -36,16 +36,16 @@ func (t txn) row(query string, args ...any) *sql.Row { return t.QueryRowContext(
 
 // write runs fn in one immediate transaction and commits unless fn fails.
 func (s *Store) write(ctx context.Context, op string, fn func(txn) error) error {
-	return run(ctx, s.writer, op, fn)
+	return run(ctx, op, fn, func() (*sql.Tx, error) { return s.turn.begin(ctx, s.writer, s.busy) })
 }
 
 // read runs fn on one consistent view of the database.
 func (s *Store) read(ctx context.Context, op string, fn func(txn) error) error {
-	return run(ctx, s.readers, op, fn)
+	return run(ctx, op, fn, func() (*sql.Tx, error) { return s.readers.BeginTx(ctx, nil) })
 }
 
-func run(ctx context.Context, db *sql.DB, op string, fn func(txn) error) error {
-	tx, err := db.BeginTx(ctx, nil)
+func run(ctx context.Context, op string, fn func(txn) error, begin func() (*sql.Tx, error)) error {
+	tx, err := begin()
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, classify(err))
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"switchpoint/broker"
-	"switchpoint/internal/covers"
 )
 
 // enrol makes a token for the desktop and takes it for a key.
@@ -44,7 +43,6 @@ func (b *bench) beat(key broker.AgentKey, r broker.AgentReport, users ...string)
 }
 
 func testEnrol(t *testing.T, b *bench) {
-	covers.Req(t, "BR5")
 	b.fill(setup())
 	token := func(n byte) [32]byte { return [32]byte{n} }
 	add := func(n byte, e broker.EnrolToken) error {
@@ -141,7 +139,6 @@ func testAgentBeats(t *testing.T, b *bench) {
 
 // testAgentRelease: the desktop goes back to its pool when its user has left it, and not before.
 func testAgentRelease(t *testing.T, b *bench) {
-	covers.Req(t, "BR5")
 	s := setup()
 	s.DesktopPools[1].ReleaseDelay = time.Second
 	b.fill(s)
@@ -203,7 +200,6 @@ func testAgentHolds(t *testing.T, b *bench) {
 }
 
 func testReset(t *testing.T, b *bench) {
-	covers.Req(t, "BR5")
 	b.fill(setup())
 	key := b.enrol("pool-1")
 	state := func() string { return must(b.Agents(ctx(t), "pool-1"))(t)[0].Reset }
@@ -254,7 +250,6 @@ func testReset(t *testing.T, b *bench) {
 
 // testProbes: without an agent, the claim of a desktop that does not answer for long enough ends.
 func testProbes(t *testing.T, b *bench) {
-	covers.Req(t, "BR5")
 	b.fill(setup())
 	carl, offers := b.login("carl")
 	one := must(b.connect(carl, offers[0].ID))(t)
@@ -269,7 +264,9 @@ func testProbes(t *testing.T, b *bench) {
 	if rest := must(b.UnwatchedClaims(ctx(t), one.ID, 10))(t); len(rest) != 0 {
 		t.Errorf("%+v", rest)
 	}
-	silent := func(patience time.Duration) int { return must(b.RecordProbes(ctx(t), nil, []string{one.ID}, patience))(t) }
+	silent := func(patience time.Duration) int {
+		return must(b.RecordProbes(ctx(t), nil, []string{one.ID}, patience))(t)
+	}
 	if silent(time.Hour) != 0 || must(b.RecordProbes(ctx(t), []string{one.ID}, nil, 0))(t) != 0 {
 		t.Error("the claim ended at once")
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 
 	"switchpoint/broker"
@@ -52,6 +53,10 @@ func testImportAssignments(t *testing.T, b *bench) {
 	}
 	if s, _, err := b.Setup(ctx(t)); err != nil || len(s.Assignments) != 0 {
 		t.Errorf("an import is shown as a part of the setup: %+v, %v", s.Assignments, err)
+	}
+	want := []broker.Assignment{give("carl", "loose"), give("anna", "own-1"), give("emil", "own-2")}
+	if list := must(b.ImportedAssignments(ctx(t)))(t); !slices.Equal(list, want) {
+		t.Errorf("imported: %+v, want %+v", list, want)
 	}
 	s := centers() // an assigned desktop is never in a pooled pool
 	s.DesktopPools = s.DesktopPools[1:]

@@ -104,6 +104,7 @@ pool = "brokers"
 name = "brokers"
 monitor = "is_alive"
 persistence = "session"
+lb_method = "round-robin"
 members = [%s]
 `, front, strings.Join(members, ", ")))
 	c.url = "http://" + front

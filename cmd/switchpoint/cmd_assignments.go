@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ func assignmentsCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(importAssignmentsCommand())
+	cmd.AddCommand(importAssignmentsCommand(), exportAssignmentsCommand())
 	return cmd
 }
 
@@ -101,6 +102,32 @@ func importAssignments(cmd *cobra.Command, node, file string, dryRun bool) error
 		return errors.New("the file has lines that cannot be imported")
 	}
 	return nil
+}
+
+func exportAssignmentsCommand() *cobra.Command {
+	var node string
+	cmd := &cobra.Command{
+		Use:   "export --node STATE_DIR",
+		Short: "Print what imports have assigned, as a CSV file that import takes",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node == "" {
+				return required(cmd, "node")
+			}
+			var list []broker.Assignment
+			if err := ask(cmd.Context(), node, http.MethodGet, "assignments", nil, &list); err != nil {
+				return err
+			}
+			out := csv.NewWriter(cmd.OutOrStdout())
+			rows := [][]string{{"user", "directory", "desktop"}}
+			for _, a := range list {
+				rows = append(rows, []string{a.User, a.Directory, a.Desktop})
+			}
+			return out.WriteAll(rows)
+		},
+	}
+	addNodeFlag(cmd, &node)
+	return cmd
 }
 
 // readImport reads a file of a size that the node takes.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -65,6 +66,40 @@ func apply(cmd *cobra.Command, node, file string, dryRun bool) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d %s\n", len(changes), verb)
 	return err
+}
+
+func exportCommand() *cobra.Command {
+	var node string
+	cmd := &cobra.Command{
+		Use:   "export --node STATE_DIR",
+		Short: "Print the setup that the cluster's database holds, as a broker.toml",
+		Long: `Print the setup that the cluster keeps in its database as a broker.toml, which apply and seed take:
+to keep it, to compare it, or to bring it into another database. Paths in it are absolute. Passwords
+stay where they are; the hashes of local users' passwords are part of it, so keep it from others' eyes.
+
+What imports have assigned is not part of the setup: see assignments export.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node == "" {
+				return required(cmd, "node")
+			}
+			var stored storedSetup
+			if err := ask(cmd.Context(), node, http.MethodGet, "setup", nil, &stored); err != nil {
+				return err
+			}
+			if stored.Version == 0 {
+				return errors.New("the database holds no setup yet")
+			}
+			text, err := configs.WriteSetup(stored.Setup)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# Version %d of the setup, as the database holds it.\n\n%s", stored.Version, text)
+			return err
+		},
+	}
+	addNodeFlag(cmd, &node)
+	return cmd
 }
 
 func reloadCommand() *cobra.Command {

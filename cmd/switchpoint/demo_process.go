@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -46,7 +45,7 @@ func (p *process) launch(args ...string) error {
 	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its own group: Ctrl-C is for the demo, which then stops its children in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	if p.stdin, err = cmd.StdinPipe(); err != nil {
 		return err
 	}

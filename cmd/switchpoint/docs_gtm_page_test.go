@@ -88,9 +88,16 @@ func (x exchange) prompt() string { return x.machine + "$ " }
 
 var promptForm = regexp.MustCompile(`^([a-z0-9-]+)\$ (.*)\n`)
 
-// exchanges reads a transcript of commands on its machines. A command that ends in a backslash goes on in the next line.
+// exchanges reads a transcript of commands on its machines.
 func (c *company) exchanges(block string) []exchange {
 	c.t.Helper()
+	return parseExchanges(c.t, block, c.machines)
+}
+
+// parseExchanges reads a transcript with prompts of known machines. A command that ends in a backslash
+// goes on in the next line.
+func parseExchanges(t *testing.T, block string, known map[string]string) []exchange {
+	t.Helper()
 	var out []exchange
 	open := false
 	for line := range strings.Lines(block) {
@@ -98,10 +105,10 @@ func (c *company) exchanges(block string) []exchange {
 		switch {
 		case open:
 			out[len(out)-1].typed += "\n" + strings.TrimSuffix(line, "\n")
-		case m != nil && c.machines[m[1]] != "":
+		case m != nil && known[m[1]] != "":
 			out = append(out, exchange{machine: m[1], typed: m[2]})
 		case len(out) == 0:
-			c.t.Fatalf("no prompt of a machine in %q", line)
+			t.Fatalf("no prompt of a machine in %q", line)
 		default:
 			out[len(out)-1].prints += line
 			continue

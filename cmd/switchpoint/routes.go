@@ -26,6 +26,7 @@ func (a *app) routes() map[string]admin.Operation {
 		"GET explain/lb":      a.explainLB,
 		"GET explain/login":   a.explainLogin,
 		"GET explain/ref":     a.explainRef,
+		"GET setup":           a.showSetup,
 		"POST setup":          a.applySetup,
 		"POST reload":         a.reloadNow,
 	}
@@ -33,6 +34,7 @@ func (a *app) routes() map[string]admin.Operation {
 	maps.Copy(all, a.lbRoutes())
 	maps.Copy(all, a.inventoryRoutes())
 	maps.Copy(all, a.clusterRoutes())
+	maps.Copy(all, a.agentRoutes())
 	return all
 }
 
@@ -113,6 +115,20 @@ func (a *app) explainRef(ctx context.Context, r admin.Request) (any, error) {
 		return nil, err
 	}
 	return explanation{e.Lines()}, nil
+}
+
+// storedSetup is what `GET setup` answers. It holds the password hashes of local users.
+type storedSetup struct {
+	Version int64        `json:"version"`
+	Setup   broker.Setup `json:"setup"`
+}
+
+func (a *app) showSetup(ctx context.Context, _ admin.Request) (any, error) {
+	if a.broker == nil {
+		return nil, notHere("broker")
+	}
+	setup, version, err := a.broker.Setup(ctx)
+	return storedSetup{version, setup}, err
 }
 
 // applySetup brings the cluster's setup to what the body says; the answer is the difference.

@@ -17,6 +17,7 @@ func (a *app) inventoryRoutes() map[string]admin.Operation {
 		"GET centers":          a.listCenters,
 		"POST centers/scan":    a.scanCenter,
 		"POST centers/confirm": a.confirmCenter,
+		"GET assignments":      a.listAssignments,
 		"POST assignments":     a.importAssignments,
 	}
 }
@@ -49,6 +50,14 @@ func (a *app) confirmCenter(ctx context.Context, r admin.Request) (any, error) {
 		return nil, refusedByStore(err)
 	}
 	return explanation{[]string{fmt.Sprintf("the next scan of center %s marks up to %d desktops as vanished; it is in the job queue", name, n)}}, nil
+}
+
+// listAssignments gives what imports have assigned.
+func (a *app) listAssignments(ctx context.Context, _ admin.Request) (any, error) {
+	if a.broker == nil {
+		return nil, notHere("broker")
+	}
+	return a.broker.ImportedAssignments(ctx)
 }
 
 // importAssignments takes the CSV file as the body.

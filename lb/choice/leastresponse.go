@@ -132,7 +132,7 @@ func (f *Field) ttfb(l *Load, class Class) float64 {
 	slower, known := 0.0, 0.0
 	for c := range l.Classes {
 		if t := f.known(l, Class(c)); t > 0 && f.mean[c] > 0 {
-			slower += t / f.mean[c]
+			slower += max(t, float64(costFloor)) / max(f.mean[c], float64(costFloor))
 			known++
 		}
 	}

@@ -100,8 +100,6 @@ type Reason struct {
 	How How
 	// Serving is healthcheck's word on who may serve.
 	Serving string
-	// Candidates is the number of members that the method chose among.
-	Candidates int
 }
 
 // Pick chooses the member for one request, or -1. It never chooses one that healthcheck.Serving
@@ -117,7 +115,6 @@ func Pick(q *Question) (int, Reason) {
 		if how == BoundFull {
 			return -1, r
 		}
-		r.Candidates = 1
 		return q.Persisted, r
 	}
 	if len(among) == 0 {
@@ -141,8 +138,7 @@ func Pick(q *Question) (int, Reason) {
 		r.How = AllFull
 		return -1, r
 	}
-	among = q.group(among)
-	if r.Candidates = len(among); r.Candidates == 1 {
+	if among = q.group(among); len(among) == 1 {
 		return among[0], r
 	}
 	return methods[q.Method](q, among), r

@@ -202,3 +202,15 @@ func TestAgentWeightBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestGuessBelowFloor: where other classes are answered at once by all, chance differences there are
+// no ground to think a member slow at what it was never asked.
+func TestGuessBelowFloor(t *testing.T) {
+	q := Question{Method: LeastResponseTimeName, Class: 1, Weights: []int{1, 1}, States: states(up, up), Persisted: -1, Loads: []Load{
+		{TTFB: 300 * ms, Idle: ms}, {Idle: time.Second},
+	}}
+	q.Loads[0].Classes[0].TTFB, q.Loads[1].Classes[0].TTFB = 200*time.Microsecond, 800*time.Microsecond
+	if i, _ := Pick(&q); i != 1 {
+		t.Errorf("picked %d, not the one that was never asked", i)
+	}
+}

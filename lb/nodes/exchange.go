@@ -83,7 +83,11 @@ func (n *Nodes) tellChanges(ctx context.Context, m *member, h header) (answer, e
 		w := newWriter(n.o.NameOf)
 		now := n.o.Clock()
 		for _, e := range changes {
-			w.add(e, now) // maxBatch of them always fit
+			if w.add(e, now) {
+				if a, err := n.send(ctx, m, w, h); err != nil {
+					return a, err
+				}
+			}
 		}
 		a, err := n.send(ctx, m, w, h)
 		if err != nil {

@@ -2,7 +2,10 @@ package nodes
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -147,5 +150,34 @@ func TestConfig(t *testing.T) {
 	c := Config{Peers: []string{"a", "b"}}
 	if err := c.Validate(); err != nil || !slices.Equal(c.Others("a"), []string{"b"}) || len(c.Peers) != 2 {
 		t.Errorf("%v %v", err, c.Others("a"))
+	}
+}
+
+// TestChangesOfManyMembers: changes of more members than one message can name go in several.
+func TestChangesOfManyMembers(t *testing.T) {
+	const many = 3 * maxMembers
+	journal := stick.NewJournal(many)
+	table := stick.New(many, journal)
+	for i := range many {
+		table.Bind(key(i), uint32(i+1), 0, keep)
+	}
+	got := 0
+	n, err := New(Options{
+		Name: "lb-1", Table: table, Journal: journal, Clock: func() time.Duration { return 0 },
+		NameOf: func(id uint32) (Member, bool) { return Member{"p", fmt.Sprintf("10.0.0.1:%d", id)}, true },
+		Call: func(_ context.Context, _, _ string, body []byte) ([]byte, error) {
+			msg, err := decode(body)
+			if err != nil {
+				return nil, err
+			}
+			got += len(msg.entries)
+			return json.Marshal(answer{Start: 7})
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.tellChanges(t.Context(), &member{name: "lb-2", start: 7}, header{start: 1}); err != nil || got != many {
+		t.Errorf("%d of %d changes arrived: %v", got, many, err)
 	}
 }

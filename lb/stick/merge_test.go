@@ -102,3 +102,15 @@ func TestJournal(t *testing.T) {
 		t.Errorf("nothing new: %v, %v", got, ok)
 	}
 }
+
+// TestMergeForLong: what another node says lasts longer than times can be written here lasts as long
+// as they can.
+func TestMergeForLong(t *testing.T) {
+	for _, left := range []time.Duration{13 * 365 * 24 * time.Hour, 14 * 365 * 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
+		s := New(16, nil)
+		s.Merge(key(1), 1, time.Hour, left, nil)
+		if _, got, ok := s.Peek(key(1), time.Hour); !ok || got < 13*365*24*time.Hour {
+			t.Errorf("%v are kept for %v", left, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package stick
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,10 @@ func New(entries int, journal *Journal) *Table {
 // room is how many of n slots may be used: beyond that the ways to an entry get long.
 func room(n int) int { return n / 4 * 3 }
 
-func ticks(d time.Duration) uint32 { return uint32(max(0, d) / Tick) } // #nosec G115 -- 13 years
+// ticks counts a time in ticks; what lies beyond the 13 years that fit is the last of them.
+func ticks(d time.Duration) uint32 {
+	return uint32(min(max(0, d)/Tick, math.MaxUint32)) // #nosec G115 -- it fits
+}
 
 func (t *Table) find(k *Key) (*shard, int) {
 	h := maphash.Bytes(t.seed, k[:])

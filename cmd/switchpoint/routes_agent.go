@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"switchpoint/admin"
+	"switchpoint/broker"
+)
+
+// agentRoutes are the admin operations on the agents of desktops.
+func (a *app) agentRoutes() map[string]admin.Operation {
+	return map[string]admin.Operation{
+		"GET agents":        a.withBrokerOf(a.listAgents),
+		"POST agents/token": a.withBrokerOf(a.makeAgentToken),
+		"POST agents/clean": a.withBrokerOf(a.cleanDesktop),
+	}
+}
+
+// withBrokerOf answers only where the node is a broker.
+func (a *app) withBrokerOf(op admin.Operation) admin.Operation {
+	return func(ctx context.Context, r admin.Request) (any, error) {
+		if a.broker == nil {
+			return nil, notHere("broker")
+		}
+		return op(ctx, r)
+	}
+}
+
+func (a *app) listAgents(ctx context.Context, r admin.Request) (any, error) {
+	return a.broker.Agents(ctx, r.Query.Get("desktop"))
+}
+
+// makeAgentToken answers with the token and nothing else, so that it can go into a file.
+func (a *app) makeAgentToken(ctx context.Context, r admin.Request) (any, error) {
+	life, err := time.ParseDuration(r.Query.Get("for"))
+	if err != nil {
+		return nil, badRequest(fmt.Errorf("for: %w", err))
+	}
+	token, err := a.broker.NewEnrolToken(ctx, r.Query.Get("desktop"), r.Query.Get("pool"), life, "admin")
+	switch {
+	case errors.Is(err, broker.ErrNotFound):
+		return nil, &admin.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("there is no desktop or desktop pool %q", r.Query.Get("desktop")+r.Query.Get("pool"))}
+	case errors.Is(err, broker.ErrUnavailable):
+		return nil, err
+	case err != nil:
+		return nil, badRequest(err)
+	}
+	return explanation{[]string{token}}, nil
+}
+
+func (a *app) cleanDesktop(ctx context.Context, r admin.Request) (any, error) {
+	name := r.Query.Get("desktop")
+	err := a.broker.ClearDesktop(ctx, name, "admin")
+	if errors.Is(err, broker.ErrNotFound) {
+		return nil, &admin.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("desktop %q neither waits for a reset nor is quarantined", name)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return explanation{[]string{"desktop " + name + " is back in its pool"}}, nil
+}
