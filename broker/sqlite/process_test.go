@@ -19,8 +19,9 @@ import (
 const childEnv = "SWITCHPOINT_SQLITE_CHILD"
 
 const (
-	childUsers    = 20
-	childDesktops = 30 // fewer than the users of two children
+	children      = 5
+	childUsers    = 10
+	childDesktops = 30 // fewer than the users of all children
 )
 
 // child signs users in and connects them, and prints what each got.
@@ -62,9 +63,9 @@ func claimOne(ctx context.Context, s *Store, user string) (string, error) {
 	return c.Name, err
 }
 
-// TestTwoProcesses lets two processes that share the file claim from one pool: every desktop is
-// given out once, and all of them.
-func TestTwoProcesses(t *testing.T) {
+// TestProcesses lets five processes that share the file claim from one pool, beside one that writes
+// without a pause: every desktop is given out once, all of them are, and nobody waits for too long.
+func TestProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "broker.db")
 	s, err := Open(t.Context(), path, Options{})
 	if err != nil {
@@ -78,8 +79,17 @@ func TestTwoProcesses(t *testing.T) {
 	if _, err := s.ReplaceSetup(t.Context(), setup.WithDefaults(), 0, broker.LogRow{ID: "setup"}); err != nil {
 		t.Fatal(err)
 	}
-	var outputs [2]string
-	var wg sync.WaitGroup
+	busy, calm := context.WithCancel(t.Context())
+	var writer, wg sync.WaitGroup
+	writer.Go(func() {
+		for busy.Err() == nil {
+			if _, err := s.RecordPoolStatistics(t.Context(), time.Hour); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	var outputs [children]string
 	for i := range outputs {
 		wg.Go(func() {
 			cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -93,11 +103,13 @@ func TestTwoProcesses(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	calm()
+	writer.Wait()
 	count := make(map[string]int)
-	for _, name := range strings.Fields(outputs[0] + outputs[1]) {
+	for _, name := range strings.Fields(strings.Join(outputs[:], "")) {
 		count[name]++
 	}
-	if len(count) != childDesktops+1 || count["none"] != 2*childUsers-childDesktops {
+	if len(count) != childDesktops+1 || count["none"] != children*childUsers-childDesktops {
 		t.Errorf("%d desktops given out, %d refused: %v", len(count)-1, count["none"], count)
 	}
 	for name, n := range count {

@@ -1,5 +1,5 @@
 // Package realserver runs real servers for tests: OpenLDAP, PostgreSQL,
-// HAProxy, nginx, Apache, the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
+// HAProxy, nginx, Apache, Chromium, the DNS servers BIND, gdnsd, Knot, NSD and PowerDNS
 // (dns.go holds what these have in common), and BIND and Unbound as an administrator
 // configures them, on hosts of their own (hostdns.go).
 //
