@@ -47,6 +47,11 @@ func (c *Client) Ready(ctx context.Context) error {
 	return err
 }
 
+// Metrics gives the node's metrics in Prometheus' text form.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	return c.raw(ctx, http.MethodGet, "/metrics", nil)
+}
+
 func (c *Client) raw(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, bytes.NewReader(body))
 	if err != nil {

@@ -66,9 +66,9 @@ func (m *Machine) values(attribute, center string) []string {
 	}
 }
 
-// equal says whether two descriptions are the same.
+// equal says whether two descriptions are the same. An id that is the name is as good as none.
 func (m *Machine) equal(o *Machine) bool {
-	return m.ID == o.ID && m.Name == o.Name && m.Host == o.Host && m.IP == o.IP && m.OS == o.OS && m.OU == o.OU &&
+	return m.Key() == o.Key() && m.Name == o.Name && m.Host == o.Host && m.IP == o.IP && m.OS == o.OS && m.OU == o.OU &&
 		m.Description == o.Description && slices.Equal(m.Tags, o.Tags) && m.Port == o.Port && m.Protocol == o.Protocol && m.MAC == o.MAC && m.Disabled == o.Disabled
 }
 

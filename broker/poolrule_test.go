@@ -187,6 +187,10 @@ func TestScanResult(t *testing.T) {
 	if p.waiting != 2 || !strings.Contains(p.result(Inventory{}, []string{"x"}), "2 of 3 desktops are not listed any more") {
 		t.Errorf("%+v", p)
 	}
+	have = []CenterDesktop{{Machine: Machine{Name: "a"}}} // as the store has one whose id is its name
+	if p := planScan(have, Inventory{Machines: []Machine{{ID: "a", Name: "a"}}}, 50, 0); len(p.machines) != 0 {
+		t.Errorf("a machine that stays as it is was changed: %+v", p)
+	}
 	if got := shorten(strings.Repeat("x", 2*maxResult)); len(got) > maxResult+3 {
 		t.Errorf("%d bytes", len(got))
 	}

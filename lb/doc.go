@@ -12,8 +12,9 @@
 //	       -> strict check of the answer -> averages -> client (relay) -> access log
 //
 // Pick is pure: (states, in-flight, averages, persisted member, draw) -> member and reason.
-// Explain runs the same function without side effects. Health is read from one snapshot per
-// request, configuration from one table per request.
+// Explain and Why run the same function without side effects: which member a client gets, and what
+// a member gets. Health is read from one snapshot per request, configuration from one table per
+// request.
 //
 // # A member, as the balancer itself sees it (beside its health state)
 //
@@ -170,6 +171,8 @@
 //     fault of the member. A body that turns out to be malformed when a part of it was sent on ends
 //     both connections.
 //   - A table that does not fit the bound listeners changes nothing (Check, SetTable).
+//   - A process that is told to stop goes on taking connections for stop_delay, but keeps none for
+//     another request: whatever asks /readyz sends clients elsewhere meanwhile.
 //   - A changed certificate that cannot be used leaves the old one in use; an access log that
 //     cannot be written loses its lines. Both are said once and counted; requests go on.
 //

@@ -22,6 +22,8 @@ type Why struct {
 	BackupOf []string
 	// Ramp is the part of its weight that the member has (slow_start), 0 to 1.
 	Ramp float64
+	// Asked is the part of its weight that the member's agent asks for, in percent; 0: it says nothing.
+	Asked int
 	// InUse is the lowest priority that serves now.
 	InUse int
 	Costs []ClassCost
@@ -65,6 +67,7 @@ func (p *Proxy) Why(pool, member string) (Why, error) {
 	w := Why{
 		Pool: p.poolStatus(live, lp, p.sticks.Counts(time.Duration(now))), Standing: standings[i], Rule: how.String(),
 		Ramp: choice.Ramp(q.Loads[i].Since, q.SlowStart), BackupOf: live.backedUpBy(lp),
+		Asked: max(0, q.States[i].Load.Weight),
 	}
 	w.Member = w.Pool.Members[i]
 	w.Pool.Members, w.Nobody = nil, true

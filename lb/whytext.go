@@ -93,6 +93,9 @@ func (w Why) weight() string {
 	if m.AsksFor > 0 {
 		text += fmt.Sprintf("; its agent asks for %d %% of it", m.AsksFor)
 	}
+	if w.Asked > 0 {
+		text += fmt.Sprintf("; its agent asks for %d %% of it", w.Asked)
+	}
 	if w.Ramp < 1 {
 		text += fmt.Sprintf("; of it %.0f %% now: back for %s, its share still grows (slow_start)", 100*w.Ramp, seconds(m.Back))
 	}

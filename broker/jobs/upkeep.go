@@ -20,6 +20,9 @@ const (
 	purgeEvery      = 10 * time.Minute
 	leasesEvery     = time.Minute
 	statisticsEvery = 5 * time.Minute
+
+	// upkeepBound is what one piece of upkeep may take: it has more rows than a login.
+	upkeepBound = 30 * time.Second
 )
 
 func (w *Worker) handleOwn() {
@@ -67,12 +70,13 @@ func (w *Worker) heartbeat(ctx context.Context, _ broker.Job) (string, error) {
 // purge works off what is due piece by piece, and stops between two when ctx ends.
 func (w *Worker) purge(ctx context.Context, _ broker.Job) (string, error) {
 	var sum broker.Purged
-	for sum.More = true; sum.More; {
+	_, err := pieces(ctx, func(ctx context.Context) (int, bool, error) {
 		p, err := w.o.Store.Purge(ctx, broker.Retention{Log: w.o.LogRetention, Sessions: w.o.SessionRetention})
-		if err != nil {
-			return "", err
-		}
-		sum = broker.Purged{Released: sum.Released + p.Released, Sessions: sum.Sessions + p.Sessions, Keys: sum.Keys + p.Keys, Log: sum.Log + p.Log, More: p.More}
+		sum = broker.Purged{Released: sum.Released + p.Released, Sessions: sum.Sessions + p.Sessions, Keys: sum.Keys + p.Keys, Log: sum.Log + p.Log}
+		return 0, p.More, err
+	})
+	if err != nil {
+		return "", err
 	}
 	jobs, err := pieces(ctx, func(ctx context.Context) (int, bool, error) { return w.o.Store.PurgeJobs(ctx, w.o.JobRetention) })
 	return fmt.Sprintf("%d log rows, %d sessions, %d keys, %d jobs deleted; %d desktops released", sum.Log, sum.Sessions, sum.Keys, jobs, sum.Released), err
@@ -84,15 +88,20 @@ func (w *Worker) leases(ctx context.Context, _ broker.Job) (string, error) {
 }
 
 func (w *Worker) statistics(ctx context.Context, _ broker.Job) (string, error) {
-	n, err := w.o.Store.RecordPoolStatistics(ctx, w.o.LogRetention)
+	n, err := pieces(ctx, func(ctx context.Context) (int, bool, error) {
+		n, err := w.o.Store.RecordPoolStatistics(ctx, w.o.LogRetention)
+		return n, false, err
+	})
 	return fmt.Sprintf("%d pools", n), err
 }
 
-// pieces calls work until there is no more.
+// pieces calls work until there is no more, and bounds each call.
 func pieces(ctx context.Context, work func(context.Context) (int, bool, error)) (int, error) {
 	sum := 0
 	for {
-		n, more, err := work(ctx)
+		bounded, cancel := context.WithTimeout(ctx, upkeepBound)
+		n, more, err := work(bounded)
+		cancel()
 		sum += n
 		if err != nil || !more {
 			return sum, err

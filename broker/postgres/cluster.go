@@ -123,17 +123,21 @@ func (s *Store) RecordHeartbeat(ctx context.Context, m broker.Membership, report
 	return s.ofMember(ctx, "record heartbeat", m, `reported_at = now(), report = $3`, report)
 }
 
-// ofMember changes the row of the newest membership of a site id, in one statement.
+// ofMember changes the row of the newest membership of a site id, in one statement. What it reads is as
+// old as its start: when another process took the place while it waited for the row, it asks again.
 func (s *Store) ofMember(ctx context.Context, op string, m broker.Membership, change string, args ...any) error {
 	return s.once(ctx, op, func(l link) error {
 		var epoch int64
-		var removed bool
-		err := l.row(`WITH done AS (UPDATE broker SET `+change+` WHERE site_id = $1 AND epoch = $2) `+myPlace,
-			append([]any{m.SiteID, m.Epoch}, args...)...).Scan(&epoch, &removed)
+		var removed, changed bool
+		err := l.row(`WITH me AS (`+myPlace+`), done AS (UPDATE broker SET `+change+` WHERE site_id = $1 AND epoch = $2 RETURNING epoch)
+			SELECT epoch, removed, EXISTS (SELECT FROM done) FROM me`, append([]any{m.SiteID, m.Epoch}, args...)...).Scan(&epoch, &removed, &changed)
 		if err != nil {
 			return err
 		}
-		return place(m, epoch, removed)
+		if err := place(m, epoch, removed); err != nil || changed {
+			return err
+		}
+		return errAgain
 	})
 }
 

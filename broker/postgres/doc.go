@@ -21,10 +21,12 @@
 //
 // # Plans
 //
-// With 100,000 users and 50,000 desktops no hot statement reads a table from end to end (a test
-// asks the server for its plans). No pool is counted: offers look at no more desktops, and no more
-// free ones, than the user has slots. Free desktops come from desktop_free (pool_id, shuffle), a
-// partial index without those in use, in one index scan that ends with its first row:
+// The planner knows how many desktops there are from the moment that they are there: ReplaceSetup and
+// EndScan count them in their own transaction. With 100,000 users and 50,000 desktops no hot statement
+// reads a table from end to end (a test asks the server for its plans). No pool is counted: offers look
+// at no more desktops, and no more free ones, than the user has slots. Free desktops come from
+// desktop_free (pool_id, shuffle), a partial index without those in use, in one index scan that ends
+// with its first row:
 //
 //	login    assignment_user -> desktop_pkey; desktop_pool_name -> desktop_pool_protocol,
 //	         desktop_free, desktop_claim; insert idempotency, session, log

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,11 +18,17 @@ import (
 func (s *Store) AddJobs(ctx context.Context, jobs []broker.NewJob) ([]broker.AddedJob, error) {
 	added := make([]broker.AddedJob, len(jobs))
 	var plain []broker.NewJob // what no other job can stand for goes in with one statement
+	var only []int            // the others; brokers that add the same ones lock them in one order
 	for i, j := range jobs {
 		if !j.Unique && j.Every == 0 {
 			plain, added[i] = append(plain, j), broker.AddedJob{ID: j.ID, Fresh: true}
+		} else {
+			only = append(only, i)
 		}
 	}
+	slices.SortStableFunc(only, func(a, b int) int {
+		return cmp.Or(cmp.Compare(jobs[a].Kind, jobs[b].Kind), cmp.Compare(jobs[a].Target, jobs[b].Target))
+	})
 	err := s.write(ctx, "add jobs", func(l link) error {
 		if len(plain) > 0 {
 			if _, err := l.exec(`INSERT INTO job (id, kind, target, payload, every_us, for_site, only_one, state, run_at)
@@ -31,10 +38,8 @@ func (s *Store) AddJobs(ctx context.Context, jobs []broker.NewJob) ([]broker.Add
 				return err
 			}
 		}
-		for i, j := range jobs {
-			if !j.Unique && j.Every == 0 {
-				continue
-			}
+		for _, i := range only {
+			j := jobs[i]
 			err := l.row(`INSERT INTO job AS j (id, kind, target, payload, every_us, for_site, only_one, state, run_at)
 				VALUES ($1, $2, $3, $4, $5, $6, true, 'pending', now() + $7::bigint`+microSQL+`)
 				ON CONFLICT (kind, target) WHERE only_one AND state IN ('pending', 'running') DO UPDATE SET payload = excluded.payload,

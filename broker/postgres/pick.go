@@ -89,16 +89,20 @@ LEFT JOIN desktop_pool o ON o.id = d.pool_id ORDER BY d.stage, d.place`
 
 // connectSQL is a connect to a pooled desktop. It takes the one that the user holds in the slot ($21), or else
 // the one that he asks for ($22), or else the first that a stage finds, whose orders begin at $23; $24 and
-// $25 are the grants, $26 is how many desktops he may hold. lock says what to do about a free desktop that
+// $25 are the grants, $26 is how many desktops he may hold; those that wait for their release do not count,
+// and he comes back to one only within that number. lock says what to do about a free desktop that
 // somebody else is about to take: pass over it or, with nothing, wait for it.
 func connectSQL(order, lock string) string {
 	const lockDesktop = ` FOR NO KEY UPDATE OF d`
 	sql := connectHead + `pool AS MATERIALIZED (` + poolSQL + `unnest($24::text[], $25::integer[])` + grantSQL + `$21::integer)
-), mine AS MATERIALIZED (
-	SELECT ` + desktopColumns + ` FROM desktop d WHERE (SELECT pick FROM may) AND EXISTS (SELECT FROM pool) AND ` + mineSQL + `$21::integer` + lockDesktop + `
+), held AS MATERIALIZED (
+	SELECT ` + desktopColumns + `, d.release_at IS NULL AS counts FROM desktop d WHERE (SELECT pick FROM may) AND EXISTS (SELECT FROM pool) AND ` + mineSQL + `$21::integer` + lockDesktop + `
 ), seek AS MATERIALIZED (
-	SELECT (SELECT pick FROM may) AND EXISTS (SELECT FROM pool) AND NOT EXISTS (SELECT FROM mine) AS free, $26::integer > 0 AND (SELECT count(*)
-		FROM desktop h WHERE h.claim_directory = $1::text AND h.claim_user = $2::text AND h.release_at IS NULL) >= $26 AS over
+	SELECT (SELECT pick FROM may) AND EXISTS (SELECT FROM pool) AND NOT EXISTS (SELECT FROM held) AS free,
+		$26::integer > 0 AND NOT EXISTS (SELECT FROM held WHERE counts) AND (SELECT count(*)
+			FROM desktop h WHERE h.claim_directory = $1::text AND h.claim_user = $2::text AND h.release_at IS NULL) >= $26 AS over
+), mine AS MATERIALIZED (
+	SELECT ` + desktopColumns + ` FROM held d WHERE NOT (SELECT over FROM seek)
 ), named AS MATERIALIZED (
 	SELECT ` + desktopColumns + ` FROM desktop d WHERE (SELECT free AND NOT over FROM seek) AND d.id = $22::uuid
 		AND d.pool_id IN ($3::uuid, (SELECT backup FROM pool)) AND ` + claimable + lockDesktop
@@ -119,5 +123,5 @@ func connectSQL(order, lock string) string {
 ), remembered AS (
 	INSERT INTO last_use (directory, user_name, pool_id, desktop_id) SELECT $1::text, $2::text, $3::uuid, step.id FROM step WHERE step.act
 	ON CONFLICT (directory, user_name, pool_id) DO UPDATE SET desktop_id = excluded.desktop_id WHERE last_use.desktop_id <> excluded.desktop_id
-) SELECT (SELECT free AND over FROM seek), ` + connectAnswer + `pool.name, pool.kind, pool.check_kind FROM (SELECT) AS one LEFT JOIN pool ON true LEFT JOIN step ON true`
+) SELECT (SELECT over FROM seek), ` + connectAnswer + `pool.name, pool.kind, pool.check_kind FROM (SELECT) AS one LEFT JOIN pool ON true LEFT JOIN step ON true`
 }

@@ -120,6 +120,9 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 			return err
 		}
 		if out.Claimed { // the newest session of the user holds the desktop
+			if err := comesBack(t, r.Session, out.ID); err != nil {
+				return err
+			}
 			if _, err := t.exec(`UPDATE claim SET session_id = ?, release_at = NULL, used_at = NULL, unseen_since = NULL WHERE desktop_id = ?`, r.Session.ID, out.ID); err != nil {
 				return err
 			}
@@ -193,6 +196,15 @@ func claim(t txn, r broker.ConnectRecord) (broker.Candidate, error) {
 	c, err := scanCandidate(t.row(candidateSQL+`WHERE d.id = ?`, picked[0]))
 	c.Claimed, c.Pool = true, p.name
 	return c, err
+}
+
+// comesBack looks at a desktop that waited for its release, and counts again now.
+func comesBack(t txn, s broker.Session, desktop string) error {
+	var waited bool
+	if err := t.row(`SELECT release_at IS NOT NULL FROM claim WHERE desktop_id = ?`, desktop).Scan(&waited); err != nil || !waited {
+		return err
+	}
+	return withinLimit(t, s)
 }
 
 // withinLimit looks at the pooled desktops that the user holds; those that only wait for their

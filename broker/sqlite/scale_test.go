@@ -95,11 +95,11 @@ func round(t *testing.T, s *Store, order string) time.Duration {
 	return times[len(times)/2]
 }
 
-// TestMigrateInventory brings a database with users at work from the schema before the inventory to
+// TestMigrateInventory brings a database with users at work from the schema before the queue and the inventory to
 // this one: nobody loses his desktop.
 func TestMigrateInventory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "broker.db")
-	migrateTo(t, path, 3, `INSERT INTO desktop_pool VALUES ('p', 'pool', 'pooled', 'dial', 0, NULL), ('o', 'own', 'assigned', 'dial', 1, NULL);
+	migrateTo(t, path, 2, `INSERT INTO desktop_pool VALUES ('p', 'pool', 'pooled', 'dial', 0, NULL), ('o', 'own', 'assigned', 'dial', 1, NULL);
 		INSERT INTO desktop VALUES ('d1', 'one', 'p', 'h1', 1, 'rdp', 'enabled', 0, NULL), ('d2', 'two', 'p', 'h2', 1, 'rdp', 'enabled', 1, NULL), ('d3', 'mine', 'o', 'h3', 1, 'rdp', 'enabled', 2, NULL);
 		INSERT INTO assignment VALUES ('d3', 'local', 'anna', 0);
 		INSERT INTO session VALUES ('s', zeroblob(32), 'local', 'anna', 1, '', '', '[]', 0, 9000000000000000, NULL);

@@ -137,6 +137,9 @@ func TestLostDatabase(t *testing.T) {
 		if _, err := s.SetupVersion(t.Context()); err != nil {
 			t.Errorf("a reader waits for a writer: %v", err)
 		}
+		if _, err := s.RefreshPools(t.Context()); err != nil {
+			t.Errorf("logins wait for a look at all desktops: %v", err)
+		}
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}

@@ -181,3 +181,29 @@ func testSessionLimit(t *testing.T, b *bench) {
 		t.Error(err)
 	}
 }
+
+// testSessionLimitDelay: a desktop that waits for its release does not count, and coming back to it does.
+func testSessionLimitDelay(t *testing.T, b *bench) {
+	s := pooled(3)
+	s.DesktopPools[0].ReleaseDelay = time.Hour
+	b.fill(s)
+	in := func() (broker.Session, []broker.Offer) {
+		r := b.record("anna")
+		r.NewSession.Grants = []broker.Grant{{Pool: "pool", MaxOffers: 2, MaxSessions: 1}}
+		out := must(b.Login(ctx(t), r))(t)
+		return *out.Session, out.Offers
+	}
+	first, offers := in()
+	must(b.connect(first, offers[0].ID))(t)
+	must(b.connect(first, offers[0].ID))(t) // what he holds stays his
+	must(b.Logout(ctx(t), first.ID, b.row(broker.LogLogout)))(t)
+	second, _ := in()
+	must(b.connect(second, offers[1].ID))(t)
+	if c, err := b.connect(second, offers[0].ID); !errors.Is(err, broker.ErrSessionLimit) {
+		t.Errorf("a second desktop where one is allowed: %+v, %v", c, err)
+	}
+	must(b.connect(second, offers[1].ID))(t)
+	must(b.Logout(ctx(t), second.ID, b.row(broker.LogLogout)))(t)
+	third, _ := in()
+	must(b.connect(third, offers[0].ID))(t)
+}

@@ -89,6 +89,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Store)) {
 		{"ReleaseDelay", testReleaseDelay},
 		{"OfferOrder", testOfferOrder},
 		{"SessionLimit", testSessionLimit},
+		{"SessionLimitDelay", testSessionLimitDelay},
 		{"ImportAssignments", testImportAssignments},
 		{"ImportSetup", testImportSetup},
 		{"OffersLogged", testOffersLogged},

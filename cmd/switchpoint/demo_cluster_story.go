@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"switchpoint/admin"
 	"switchpoint/broker"
 )
 
@@ -144,8 +146,27 @@ func (st *clusterStory) clientsWork(ctx context.Context) (string, error) {
 // tally is what the crowd has done so far.
 func (st *clusterStory) tally() string {
 	in, offers := st.crowd.total("sign-in"), st.crowd.total("offers")
-	return fmt.Sprintf("%d clients; %d sign-ins (%d sent again), %d lists of desktops (%d sent again), slowest %s and %s",
-		storyClients, in.done, in.retried, offers.done, offers.retried, in.slowest.Round(time.Millisecond), offers.slowest.Round(time.Millisecond))
+	return fmt.Sprintf("%d clients; %d sign-ins (%d sent again), %d lists of desktops (%d sent again), slowest %s and %s; %s",
+		storyClients, in.done, in.retried, offers.done, offers.retried, in.slowest.Round(time.Millisecond), offers.slowest.Round(time.Millisecond), st.balanced())
+}
+
+var retriesLine = regexp.MustCompile(`(?m)^switchpoint_lb_retries_total\{.*\} (\d+)$`)
+
+// balanced says what the balancer has done about brokers that did not answer.
+func (st *clusterStory) balanced() string {
+	lb, err := st.process("lb")
+	if err != nil {
+		return err.Error()
+	}
+	text, err := admin.NewClient(lb.socket).Metrics(context.Background())
+	if err != nil {
+		return "the balancer does not say what it did: " + err.Error()
+	}
+	m := retriesLine.FindSubmatch(text)
+	if m == nil {
+		return "the balancer does not count what it sent to another broker"
+	}
+	return string(m[1]) + " requests were sent to another broker by the balancer"
 }
 
 // twoKilled kills the two brokers that have served most: whose sessions they are does not matter.

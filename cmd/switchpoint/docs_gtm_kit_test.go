@@ -232,6 +232,7 @@ var pageMasks = []struct {
 	{regexp.MustCompile(`COOKIE: [0-9a-f]+`), "COOKIE: C"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( ?UTC|Z)?`), "MOMENT"},
 	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ns|µs|ms|s)\b`), "TIME"},
+	{regexp.MustCompile(`\bin \d+\.\d ms$`), "in TIME"},
 	{regexp.MustCompile(`serial \d+`), "serial N"},
 	{regexp.MustCompile(`^[A-Za-z0-9+/]{43}=$`), "KEY"},
 	{regexp.MustCompile(`^(switchpoint_\S+) \d+$`), "$1 N"},

@@ -57,8 +57,7 @@ func TestPairBroker(t *testing.T) {
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.RawQuery, "is_alive") {
-			name := "CB_IS_OKAY"
-			_, _ = io.WriteString(w, name)
+			_, _ = io.WriteString(w, "CB_IS_OKAY")
 			return
 		}
 		_, _ = io.WriteString(w, name)

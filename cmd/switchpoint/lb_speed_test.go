@@ -46,6 +46,8 @@ var speedMethods = [2]string{"least-response-time", "round-robin"}
 func TestBrokersOfDifferentSpeed(t *testing.T) {
 	covers.Req(t, "LB2")
 	s := &speedTest{fiveBrokers: startCluster(t)}
+	// A slow broker is not a dead one: health is to leave it where it is.
+	s.change(s.lb.config, "interval = \"500ms\"\ntimeout = \"450ms\"\nfall = 2", "interval = \"2s\"\ntimeout = \"1900ms\"\nfall = 3")
 	stop := throttle(t, s.brokers[0].cmd.Process)
 	defer stop()
 	var rounds [2][]logins
