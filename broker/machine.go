@@ -156,14 +156,8 @@ func readMachine(get func(string) string, tags []string) (m Machine, why string)
 	if m.MAC = mac; err != nil {
 		problem("%v", err)
 	}
-	switch v := text("port"); v {
-	case "", "0":
-	default:
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > 65535 {
-			problem("%q is no port", v)
-		}
-		m.Port = n
+	if m.Port, err = readPort(text("port")); err != nil {
+		problem("%v", err)
 	}
 	switch v := strings.ToLower(text("enabled")); v {
 	case "false", "no", "0", "disabled":
@@ -194,6 +188,18 @@ func readMachine(get func(string) string, tags []string) (m Machine, why string)
 		problem("%s", bad)
 	}
 	return m, why
+}
+
+// readPort reads a port; empty and 0 are none.
+func readPort(v string) (int, error) {
+	if v == "" || v == "0" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 65535 {
+		return 0, fmt.Errorf("%q is no port", v)
+	}
+	return n, nil
 }
 
 // noControl makes every control character a blank.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrRemoved: an operator has removed this broker from the cluster. Its claims and its epoch are
+// ErrRemoved says that an operator has removed this broker from the cluster. Its claims and its epoch are
 // gone, as with ErrFenced, but nobody has its place: a broker that lives joins again (LV3).
 var ErrRemoved = errors.New("removed from the cluster")
 

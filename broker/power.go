@@ -118,6 +118,10 @@ func checkPowerHTTP(l *problem.List, path string, p Power) {
 			l.Addf(path+".bearer", secret.Cure, "%v", err)
 		}
 	}
+	checkPowerURL(l, path, p)
+}
+
+func checkPowerURL(l *problem.List, path string, p Power) {
 	target, err := p.target(StartTarget{Name: "x", Host: "x"})
 	var u *url.URL
 	if err == nil {

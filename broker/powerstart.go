@@ -103,11 +103,11 @@ func (b *Broker) start(ctx context.Context, req ConnectRequest, s Session, offer
 	}
 	own := offer.Desktop != "" || list[0].Claimed
 	plan := planStart(t, targets, own)
-	if plan.err == errUnreachable {
+	if errors.Is(plan.err, errUnreachable) {
 		return plan.err
 	}
 	out := &startError{err: plan.err, reason: plan.reason}
-	if plan.err == errStartFailed && own && offer.Desktop == "" { // the next connect gets another one
+	if errors.Is(plan.err, errStartFailed) && own && offer.Desktop == "" { // the next connect gets another one
 		if err := b.o.Store.DropClaim(ctx, plan.target.ID, s.Who); err != nil {
 			return err
 		}

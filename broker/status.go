@@ -11,11 +11,11 @@ import (
 type Status string
 
 const (
-	// StatusRunning: it processes jobs.
+	// StatusRunning means that it processes jobs.
 	StatusRunning Status = "running"
-	// StatusStopped: its heartbeat job was cancelled; it processes none. Leaving does that.
+	// StatusStopped means that its heartbeat job was cancelled; it processes none. Leaving does that.
 	StatusStopped Status = "stopped"
-	// StatusUnavailable: the cluster cannot tell; it processes none.
+	// StatusUnavailable means that the cluster cannot tell; it processes none.
 	StatusUnavailable Status = "unavailable"
 )
 

@@ -150,8 +150,6 @@ func (p *Proxy) Addr() map[string]netip.AddrPort {
 // now is the time since the proxy was made, in nanoseconds.
 func (p *Proxy) now() int64 { return int64(time.Since(p.base)) }
 
-func (p *Proxy) at(t time.Time) int64 { return int64(t.Sub(p.base)) }
-
 // Run serves until ctx ends, and for the table's stop_delay after that. Then it stops accepting,
 // lets requests in flight finish for at most DrainTimeout, and closes everything. It is to be called
 // once.

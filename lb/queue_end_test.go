@@ -2,7 +2,6 @@ package lb
 
 import (
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -74,15 +73,15 @@ func TestQueueTCP(t *testing.T) {
 	if name != "a" {
 		t.Fatalf("got %q", name)
 	}
-	second, half, gone := dial(t, r.addr), (*net.TCPConn)(nil), (*net.TCPConn)(nil)
+	second := dial(t, r.addr)
 	eventually(t, "one waits", func() bool { return r.queued() == 1 })
-	gone = dial(t, r.addr)
+	gone := dial(t, r.addr)
 	eventually(t, "two wait", func() bool { return r.queued() == 2 })
 	cutOff(t, r.addr)
 	_ = gone.SetLinger(0)
 	_ = gone.Close()
 	eventually(t, "one has gone", func() bool { return r.queued() == 1 })
-	half = dial(t, r.addr)
+	half := dial(t, r.addr)
 	if err := half.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

@@ -203,11 +203,11 @@ func TestQueueLeft(t *testing.T) {
 	r := start(t, limited(g, 1))
 	first := askFor(t, r.addr, "/0")
 	eventually(t, "the first is there", func() bool { return len(g.paths()) == 1 })
-	gone, half, last := askFor(t, r.addr, "/1"), asked{}, asked{}
+	gone := askFor(t, r.addr, "/1")
 	eventually(t, "one waits", func() bool { return r.queued() == 1 })
-	half = askFor(t, r.addr, "/2")
+	half := askFor(t, r.addr, "/2")
 	eventually(t, "two wait", func() bool { return r.queued() == 2 })
-	last = askFor(t, r.addr, "/3")
+	last := askFor(t, r.addr, "/3")
 	eventually(t, "three wait", func() bool { return r.queued() == 3 })
 	if err := half.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)

@@ -151,7 +151,7 @@ func TestStopDelay(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
 	eventually(t, "it is told to stop", r.draining.Load)
-	for n := 0; n < 3; n++ {
+	for range 3 {
 		if status, body := get(t, client(t, nil), "http://"+r.addr+"/"); status != 200 || body != "a" {
 			t.Errorf("%d %s", status, body)
 		}

@@ -61,7 +61,7 @@ type Word struct {
 // validate says what is wrong with w as something said at now.
 func (w *Word) validate(now time.Time) error {
 	switch {
-	case w.Do != Drain && w.Do != Disable && w.Do != Enable && w.Do != Weight:
+	case !w.known():
 		return fmt.Errorf("%q is nothing that can be done with a member; say drain, disable, enable or weight", cutWord(w.Do))
 	case w.Do == Weight && (w.Weight < AsConfigured || w.Weight > maxWeight), w.Do != Weight && w.Weight != 0:
 		return fmt.Errorf("%d is no weight for %s; say weight with 0 to %d, or with %d for the configured one", w.Weight, w.Do, maxWeight, AsConfigured)
@@ -94,13 +94,17 @@ func (w *Word) wellFormed() error {
 			return fmt.Errorf("the %s has characters that cannot be printed", t.what)
 		}
 	}
-	if w.Do != Drain && w.Do != Disable && w.Do != Enable && w.Do != Weight || w.Weight < AsConfigured || w.Weight > maxWeight {
+	if !w.known() || w.Weight < AsConfigured || w.Weight > maxWeight {
 		return fmt.Errorf("%q with weight %d is no word", cutWord(w.Do), w.Weight)
 	}
 	if w.Version > maxVersion {
 		return fmt.Errorf("version %d is more than there can be", w.Version)
 	}
 	return nil
+}
+
+func (w *Word) known() bool {
+	return w.Do == Drain || w.Do == Disable || w.Do == Enable || w.Do == Weight
 }
 
 func cutWord(s string) string { return s[:min(len(s), 40)] }

@@ -12,7 +12,7 @@ import (
 	"strconv"
 )
 
-// ErrNotInstalled: the programs of PostgreSQL are not on this machine.
+// ErrNotInstalled says that the programs of PostgreSQL are not on this machine.
 var ErrNotInstalled = errors.New(`PostgreSQL is not installed here; on Debian: apt-get install postgresql (a cluster of its own is started, the system's is not touched)`)
 
 // Program is the path of one of PostgreSQL's programs: Debian keeps what belongs to a server out of

@@ -255,7 +255,7 @@ func part(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
-	return rand.N(d) //nolint:gosec // G404: not a secret
+	return rand.N(d)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -42,7 +42,7 @@ func systemSessions(ctx context.Context) ([]Session, error) {
 func logindSessions(ctx context.Context, loginctl string) ([]Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	list, err := exec.CommandContext(ctx, loginctl, "list-sessions", "--no-legend", "--no-pager").Output() //nolint:gosec // G204: found in PATH
+	list, err := exec.CommandContext(ctx, loginctl, "list-sessions", "--no-legend", "--no-pager").Output()
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func logindSessions(ctx context.Context, loginctl string) ([]Session, error) {
 	if len(args) == before {
 		return nil, nil
 	}
-	shown, err := exec.CommandContext(ctx, loginctl, args...).Output() //nolint:gosec // G204: as above
-	if err != nil && len(shown) == 0 {                                 // one may have ended meanwhile: the others count
+	shown, err := exec.CommandContext(ctx, loginctl, args...).Output()
+	if err != nil && len(shown) == 0 { // one may have ended meanwhile: the others count
 		return nil, err
 	}
 	return parseLogind(string(shown)), nil

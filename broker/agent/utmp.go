@@ -31,7 +31,7 @@ func parseUtmp(text []byte, size int, alive func(pid int) bool) []Session {
 			continue
 		}
 		user, _, _ := bytes.Cut(text[utmpUser:utmpUser+utmpUserLen], []byte{0})
-		pid := int(int32(binary.NativeEndian.Uint32(text[utmpPID:]))) //nolint:gosec // G115: it is one
+		pid := int(int32(binary.NativeEndian.Uint32(text[utmpPID:])))
 		if s := (Session{User: string(user), State: Active}); s.User != "" && line(s.User) && pid > 0 && alive(pid) {
 			out = append(out, s)
 		}

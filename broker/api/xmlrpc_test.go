@@ -112,7 +112,7 @@ func TestWholeBackEnd(t *testing.T) {
 	covers.Req(t, "AL2")
 	t.Parallel()
 	store := &broken{}
-	s := start(t, config{wrap: func(real broker.Store) broker.Store { store.Store = real; return store }, config: broker.Config{IsAlive: broker.AliveBackend}})
+	s := start(t, config{wrap: func(whole broker.Store) broker.Store { store.Store = whole; return store }, config: broker.Config{IsAlive: broker.AliveBackend}})
 	monitor := healthcheck.Monitor{Name: "rpc", Kind: "xmlrpc", Method: "broker.isAlive", Path: "/RPC2", TLS: true, NoVerify: true, Receive: "CB_IS_OKAY", Timeout: 5 * time.Second, Interval: 6 * time.Second}.WithDefaults()
 	up := demoDirectory(t)
 	expect := func(what string, directories []broker.Directory, down bool, alive bool) {

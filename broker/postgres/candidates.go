@@ -88,7 +88,7 @@ func pooled(l link, query string, s broker.Session, offer broker.OfferID, limit 
 			out = append(out, c)
 		}
 		return err
-	}, s.Directory, s.User, offer.Pool, offer.Slot, rand.Float64(), limit, pools, slots) //nolint:gosec // G404: not a secret
+	}, s.Directory, s.User, offer.Pool, offer.Slot, rand.Float64(), limit, pools, slots)
 	switch {
 	case err != nil:
 		return nil, err

@@ -90,7 +90,7 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 	if r.Offer.Desktop == "" {
 		query, waiting = s.sqlFor(r.Session).passing, s.sqlFor(r.Session).waiting
 		pools, slots := grantArgs(r.Session.Grants)
-		args = append(args, r.Offer.Slot, orNull(r.Desktop), rand.Float64(), pools, slots, limit) //nolint:gosec // G404: not a secret
+		args = append(args, r.Offer.Slot, orNull(r.Desktop), rand.Float64(), pools, slots, limit)
 		if limit > 0 {
 			run = s.write
 		}

@@ -69,7 +69,7 @@
 //
 // What the server has certainly not done is repeated, six times at most, with growing pauses:
 // serialization failures, deadlocks, read-only servers, connections that could not be made (53300
-// among them). What only reads is repeated after a lost connection too. All else is
-// broker.ErrUnavailable, and may have been committed: clients repeat with their idempotency key. One
-// such error makes all connections anew. judge is the whole table.
+// among them). What only reads is repeated after a lost connection too. All else, a COMMIT that got no
+// answer above all, is broker.ErrUnavailable, and may have been committed: clients repeat with their
+// idempotency key. One such error makes all connections anew. judge is the whole table.
 package postgres

@@ -27,7 +27,8 @@ type fault struct {
 func judge(err error) fault {
 	var e *pgconn.PgError
 	var noConn *noConnError
-	connecting := errors.As(err, &noConn)
+	var end *commitError
+	connecting, ending := errors.As(err, &noConn), errors.As(err, &end)
 	switch {
 	case errors.Is(err, errAgain):
 		return fault{undone: true, unavailable: true}
@@ -45,11 +46,11 @@ func judge(err error) fault {
 		return fault{unavailable: true}
 	case connecting:
 		return fault{unavailable: true, undone: true}
-	case pgconn.SafeToRetry(err):
+	case pgconn.SafeToRetry(err) && !ending:
 		return fault{unavailable: true, undone: true, reset: true}
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault{unavailable: true, lost: true, reset: true, silent: true}
-	case disconnected(err):
+	case ending, disconnected(err):
 		return fault{unavailable: true, lost: true, reset: true}
 	}
 	return fault{}

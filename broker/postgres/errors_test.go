@@ -14,6 +14,12 @@ import (
 	"switchpoint/broker"
 )
 
+// closedError is how the driver names a connection that is closed.
+type closedError struct{}
+
+func (closedError) Error() string     { return "conn closed" }
+func (closedError) SafeToRetry() bool { return true }
+
 func TestJudge(t *testing.T) {
 	code := func(c string) error { return fmt.Errorf("x: %w", &pgconn.PgError{Code: c, Message: "m"}) }
 	for name, tc := range map[string]struct {
@@ -42,6 +48,9 @@ func TestJudge(t *testing.T) {
 		"refused":             {&noConnError{errors.New("refused")}, fault{unavailable: true, undone: true}},
 		"cut":                 {fmt.Errorf("read: %w", io.ErrUnexpectedEOF), fault{unavailable: true, lost: true, reset: true}},
 		"reset by peer":       {&net.OpError{Op: "read", Err: errors.New("reset")}, fault{unavailable: true, lost: true, reset: true}},
+		"closed":              {closedError{}, fault{unavailable: true, undone: true, reset: true}},
+		"closed at the end":   {&commitError{closedError{}}, fault{unavailable: true, lost: true, reset: true}},
+		"conflict at the end": {&commitError{code("40001")}, fault{unavailable: true, undone: true}},
 		"all read-only":       {&noConnError{errReadOnly}, fault{unavailable: true, undone: true}},
 		"old copy":            {&noConnError{fmt.Errorf("x: %w", errStale)}, fault{unavailable: true}},
 		"old copy behind":     {errStale, fault{unavailable: true, reset: true}},

@@ -145,7 +145,7 @@ func writeDesktops(l link, in broker.Setup) error {
 	}
 	ports := make([]int32, n)
 	for i, d := range in.Desktops {
-		ports[i] = int32(d.Port) //nolint:gosec // G115: a port
+		ports[i] = int32(d.Port)
 		for j, v := range []string{d.Name, d.Pool, d.Host, d.Machine().IP, d.Protocol, d.State, d.OS, d.Description, joinTags(d.Tags), d.MAC} {
 			columns[j][i] = v
 		}

@@ -163,7 +163,7 @@ func offers(l link, q broker.OfferQuery) ([]broker.Offer, error) {
 func grantArgs(grants []broker.Grant) (pools []string, slots []int32) {
 	pools, slots = make([]string, len(grants)), make([]int32, len(grants))
 	for i, g := range grants {
-		pools[i], slots[i] = g.Pool, int32(g.MaxOffers) //nolint:gosec // G115: at most 64
+		pools[i], slots[i] = g.Pool, int32(g.MaxOffers)
 	}
 	return pools, slots
 }

@@ -148,7 +148,7 @@ func (o Options) config() (*pgxpool.Config, error) {
 	c.ConnConfig.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
-	c.MaxConns = int32(o.MaxConns) //nolint:gosec // G115: Validate bounds it
+	c.MaxConns = int32(o.MaxConns)
 	c.MaxConnLifetime, c.MaxConnLifetimeJitter = maxConnLifetime, maxConnJitter
 	c.HealthCheckPeriod, c.PingTimeout = healthPeriod, pingTimeout
 	return c, nil

@@ -74,7 +74,7 @@ func placeDesktops(l link, where string, args ...any) (moved int, err error) {
 // RefreshPools implements broker.Store.
 func (s *Store) RefreshPools(ctx context.Context) (moved int, err error) {
 	err = s.write(ctx, "refresh pools", func(l link) (err error) {
-		if err = alone(l); err != nil {
+		if err := alone(l); err != nil {
 			return err
 		}
 		moved, err = placeDesktops(l, `d.deleted_at IS NULL`)

@@ -90,7 +90,7 @@ func TestOneServer(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *databases){
 		"PoolerIsSeen": poolerIsSeen, "OpenAtOnce": openAtOnce, "PurgeIsBounded": purgeIsBounded, "ReadOnly": readOnly, "Retry": retry,
 		"Cancelled": cancelled, "OldCopy": oldCopy,
-		"Together": together, "MigrateFilled": migrateFilled, "AddJobsAtOnce": addJobsAtOnce, "TakenOverAtOnce": takenOverAtOnce, "PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
+		"LostAnswer": lostAnswer, "Together": together, "MigrateFilled": migrateFilled, "AddJobsAtOnce": addJobsAtOnce, "TakenOverAtOnce": takenOverAtOnce, "PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d) })
 	}

@@ -140,7 +140,10 @@ func (s *Store) try(ctx context.Context, k kind, fn func(link) error) error {
 		_ = tx.Rollback(over) // when it fails, the connection is closed, and that ends the transaction
 		return err
 	}
-	return tx.Commit(ctx)
+	if err := tx.Commit(ctx); err != nil {
+		return &commitError{err}
+	}
+	return nil
 }
 
 // bounds ends a transaction on the server too, together with its context. They are of this
@@ -154,7 +157,7 @@ func bounds(ctx context.Context) string {
 // wait sleeps before the next attempt and says whether there is time for one.
 func wait(ctx context.Context, attempt int) bool {
 	d := firstBackoff << (attempt - 1)
-	t := time.NewTimer(d/2 + rand.N(d)) //nolint:gosec // G404: not a secret
+	t := time.NewTimer(d/2 + rand.N(d))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -182,6 +185,14 @@ type noConnError struct{ err error }
 
 func (e *noConnError) Error() string { return "connect: " + e.err.Error() }
 func (e *noConnError) Unwrap() error { return e.err }
+
+// commitError: the end of a transaction was asked for. Unless the server answers, nobody knows whether it
+// stands, whatever the driver says: it takes a connection that broke under a simple statement for one
+// that was closed before.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return "commit: " + e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
 
 // errAgain makes run start anew: another transaction was faster.
 var errAgain = errors.New("changed meanwhile")

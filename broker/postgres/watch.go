@@ -53,7 +53,7 @@ func (s *Store) SweepDesktops(ctx context.Context) (out broker.DesktopSweep, err
 func (s *Store) UnwatchedClaims(ctx context.Context, after string, limit int) (out []broker.UnwatchedClaim, err error) {
 	err = s.ask(ctx, "list unwatched claims", func(l link) error {
 		out = nil
-		return l.each(`SELECT d.id, d.host, d.port FROM desktop d WHERE d.claim_user IS NOT NULL AND ($1::uuid IS NULL OR d.id > $1::uuid)
+		return l.each(`SELECT d.id, d.host, d.port FROM desktop d WHERE d.claimed_at IS NOT NULL AND ($1::uuid IS NULL OR d.id > $1::uuid)
 			AND NOT `+aliveSQL+` ORDER BY d.id LIMIT $2`, func(r pgx.Row) error {
 			var u broker.UnwatchedClaim
 			err := r.Scan(&u.ID, &u.Host, &u.Port)

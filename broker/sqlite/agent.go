@@ -91,10 +91,11 @@ func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]bro
 	known := make(map[string]broker.AgentOrders, len(beats)) // by desktop: only one key is right
 	var right map[string][32]byte
 	err = s.write(ctx, "record heartbeats", func(t txn) error {
-		text := ""
-		if text, right, err = takeBeats(t, batch); err != nil {
+		text, keys, err := takeBeats(t, batch)
+		if err != nil {
 			return err
 		}
+		right = keys
 		if err := afterBeats(t, text); err != nil {
 			return err
 		}

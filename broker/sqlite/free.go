@@ -85,7 +85,7 @@ func (p pool) pick(t txn, s broker.Session, limit int) ([]string, error) {
 			return nil, err
 		}
 	}
-	from := rand.Int64() - rand.Int64() //nolint:gosec // G404: not a secret; random() is negative as often as not
+	from := rand.Int64() - rand.Int64()
 	for _, id := range p.ids() {
 		var err error
 		switch order {

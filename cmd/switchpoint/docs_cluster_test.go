@@ -64,8 +64,8 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, dir: shortDir(t), addresses: map[string]string{}, programs: map[string]*process{}}
 	// Two runs of the test on one machine must not meet.
-	network := fmt.Sprintf("127.%d.%d.", 100+mathrand.IntN(100), 1+mathrand.IntN(250)) //nolint:gosec // G404: not a secret
-	if err := os.Chmod(s.dir, 0o711); err != nil {                                     //nolint:gosec // G302: the database's user must pass through
+	network := fmt.Sprintf("127.%d.%d.", 100+mathrand.IntN(100), 1+mathrand.IntN(250))
+	if err := os.Chmod(s.dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
 	for machine, host := range map[string]string{"broker-1": "11", "broker-2": "12", "broker-3": "13", "broker-4": "14", "lb": "80", "db": "54", "pc": "99"} {

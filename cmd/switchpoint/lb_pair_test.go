@@ -3,13 +3,16 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"switchpoint/admin"
 	"switchpoint/internal/covers"
+	"switchpoint/lb"
 )
 
 // takeOver is within what time the other node serves all clients (LB9).
@@ -50,11 +53,23 @@ func TestLBPair(t *testing.T) {
 	p.drained("lb-2")
 }
 
-// inStep waits until each node knows the clients of the other.
+// inStep waits until each node knows all clients: what one learns reaches the other some moments
+// later (lb/nodes).
 func (p *pair) inStep() {
 	p.t.Helper()
 	for _, node := range []string{"lb-1", "lb-2"} {
 		p.eventually(node+" knows what the other one does", func() error {
+			var st lb.Status
+			if err := admin.NewClient(p.programs[node].socket).Do(p.t.Context(), http.MethodGet, "lb/status", nil, &st); err != nil {
+				return err
+			}
+			known := 0
+			for _, m := range st.Pools[0].Members {
+				known += m.Bound
+			}
+			if known != pairClients {
+				return fmt.Errorf("it knows %d of %d clients", known, pairClients)
+			}
 			return p.wants(node, "switchpoint lb nodes --node "+pageState, " ago ", "nothing")
 		})
 	}

@@ -77,9 +77,9 @@ func TestBonds(t *testing.T) {
 func TestGroups(t *testing.T) {
 	covers.Req(t, "LB4")
 	none := Question{Persisted: -1, MinActive: 1, Priorities: []int{10, 5, 10, 5, 0}}
-	ask := func(min int, loads []Load, ss ...healthcheck.State) Question {
+	ask := func(active int, loads []Load, ss ...healthcheck.State) Question {
 		q := none
-		q.MinActive, q.States, q.Loads = min, states(ss...), loads
+		q.MinActive, q.States, q.Loads = active, states(ss...), loads
 		return q
 	}
 	fast := []Load{{TTFB: 50 * ms}, {TTFB: 5 * ms}, {TTFB: 60 * ms}, {TTFB: 4 * ms}, {TTFB: 2 * ms}}
