@@ -54,7 +54,7 @@ func crowd(t *testing.T, n int) *Store {
 // TestScale: with a hundred times as many users and desktops a login, a list of candidates and a
 // connect take about as long: none of them looks at more than a few rows, in any order.
 func TestScale(t *testing.T) {
-	small, large := crowd(t, 500), crowd(t, 50_000)
+	small, large := crowd(t, fewDesktops), crowd(t, 100*fewDesktops)
 	for _, order := range []string{broker.OrderPrevious, broker.OrderRandom, broker.OrderLRU, broker.OrderRunning} {
 		was, is := round(t, small, order), round(t, large, order)
 		t.Logf("%s: %s, with a hundred times as many %s", order, was, is)
