@@ -164,6 +164,9 @@ func (up *upload) send(data []byte) error {
 
 // fault gives what ended the upload, nil while it goes on or where it came to its end.
 func (up *upload) fault() error {
+	if up.failed.Load() { // who waits is woken before the goroutine has ended
+		<-up.done
+	}
 	select {
 	case <-up.done:
 		return up.err

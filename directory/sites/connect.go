@@ -49,7 +49,7 @@ func (s *session) secure(e endpoint) error {
 	if e.tls != nil && !e.startTLS {
 		encrypted := tls.Client(s.raw, e.tls)
 		if err := encrypted.HandshakeContext(s.ctx); err != nil {
-			return fmt.Errorf("TLS: %w", err)
+			return fmt.Errorf("TLS: %w", s.cause(err))
 		}
 		s.ldap = ldap.NewConn(encrypted, true)
 		s.ldap.Start()
