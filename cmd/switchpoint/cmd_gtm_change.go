@@ -2,10 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,30 +58,11 @@ func (o *orderFlags) send(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	var out gtmChange
+	var out sharedChange
 	if err := ask(cmd.Context(), o.node, http.MethodPost, path, body, &out); err != nil {
 		return err
 	}
-	return printChange(cmd.OutOrStdout(), out)
-}
-
-// printChange tells what changed and which nodes have it.
-func printChange(w io.Writer, c gtmChange) error {
-	lines := slices.Concat(c.Lines, []string{fmt.Sprintf("document version %d:", c.Version), "  + " + c.Node + " (made it)"})
-	missing := 0
-	for _, a := range c.Acks {
-		line := fmt.Sprintf("  %s %s", sign(a.Has), a.Node)
-		if !a.Has {
-			missing++
-			line += ": " + a.Why
-		}
-		lines = append(lines, line)
-	}
-	if missing > 0 {
-		lines = append(lines, fmt.Sprintf("WARNING: %d of %d other nodes do not have it yet: they answer as before, and take it as soon as one that has it reaches them",
-			missing, len(c.Acks)))
-	}
-	return printLines(w, lines)
+	return out.print(cmd.OutOrStdout(), "made it", "they answer as before, and take it as soon as one that has it reaches them")
 }
 
 func gtmModeCommand() *cobra.Command {

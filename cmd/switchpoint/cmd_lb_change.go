@@ -2,10 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,30 +57,11 @@ func (f *wordFlags) send(cmd *cobra.Command, do, member string) error {
 	if err != nil {
 		return err
 	}
-	var out lbChange
+	var out sharedChange
 	if err := ask(cmd.Context(), f.node, http.MethodPost, "lb/say", body, &out); err != nil {
 		return err
 	}
-	return printLBChange(cmd.OutOrStdout(), out)
-}
-
-// printLBChange tells what changed and which nodes have it.
-func printLBChange(w io.Writer, c lbChange) error {
-	lines := slices.Concat(c.Lines, []string{"  + " + c.Node + " (took it)"})
-	missing := 0
-	for _, a := range c.Acks {
-		line := fmt.Sprintf("  %s %s", sign(a.Has), a.Node)
-		if !a.Has {
-			missing++
-			line += ": " + a.Why
-		}
-		lines = append(lines, line)
-	}
-	if missing > 0 {
-		lines = append(lines, fmt.Sprintf("WARNING: %d of %d other nodes do not have it yet: they go on as before, and take it as soon as they are reached",
-			missing, len(c.Acks)))
-	}
-	return printLines(w, lines)
+	return out.print(cmd.OutOrStdout(), "took it", "they go on as before, and take it as soon as they are reached")
 }
 
 func lbDrainCommand() *cobra.Command {
