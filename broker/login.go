@@ -22,9 +22,11 @@ const (
 	maxPassword = 1024
 )
 
-// LoginRequest is one attempt to sign in.
+// LoginRequest is one attempt to sign in, or one further step of it (LG5).
 type LoginRequest struct {
 	User, Password string
+	NewPassword    string // the answer to a Prompt for one
+	Ticket         string // of the cluster that redirected the user (RD8), in place of name and password
 	Directory      string // empty: all, in order
 	ClientName     string
 	ClientAddr     string
@@ -32,13 +34,33 @@ type LoginRequest struct {
 	Arrived        time.Time // zero: now
 }
 
-// LoginResult is how it ended: exactly one of Refusal, Redirect and Token is set.
+// LoginResult is how a step ended: exactly one of Refusal, Redirect, Prompt, Waiting and Token is set.
 type LoginResult struct {
 	Token    string
 	Offers   []Offer
-	Redirect string // URL of the home cluster
+	Redirect string   // URL of the home cluster
+	Ticket   string   // with Redirect: what the home cluster takes in place of the password; may be empty
+	Prompt   *Prompt  // the user has to say more: the same request again, with the answer
+	Waiting  *Waiting // the login keeps its place; its outcome is asked for later
 	Refusal  *Refusal
 	Ref      string // of the log row, in every case but a replay
+}
+
+// PromptNewPassword asks for a new password: the old one is right, and expired or to be changed.
+const PromptNewPassword = "new-password"
+
+// Prompt is a question to the user before the login can go on.
+type Prompt struct {
+	Kind string // PromptNewPassword
+	Text string // what the user reads
+	Code string // why: CodePasswordExpired, CodePasswordMustChange, CodePasswordPolicy
+}
+
+// Waiting is a login that stands in the queue (LG1).
+type Waiting struct {
+	ID         string        // secret, for LoginOutcome; any broker of the cluster takes it
+	Position   int           // logins before this one
+	RetryAfter time.Duration // when to ask again
 }
 
 // attempt is a login on its way.

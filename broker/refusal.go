@@ -10,6 +10,14 @@ const (
 	CodeSignInFailed         = "sign-in-failed"
 	CodeDirectoryUnavailable = "directory-unavailable"
 	CodeStoreUnavailable     = "store-unavailable"
+	CodePasswordExpired      = "password-expired"     // told only after the right password, as the five below
+	CodePasswordMustChange   = "password-must-change" // SE2
+	CodePasswordPolicy       = "password-policy"      // the new password is not good enough
+	CodeAccountDisabled      = "account-disabled"
+	CodeAccountExpired       = "account-expired"
+	CodeNotNow               = "sign-in-hours"
+	CodeTooMany              = "too-many-failures"
+	CodeTicket               = "ticket-refused" // sign in with the password
 	CodeBusy                 = "busy"
 	CodeStopped              = "stopped"
 	CodeRejected             = "rejected"
@@ -50,6 +58,22 @@ func refusal(code, ref string) *Refusal {
 		r.Text, r.RetryAfter = "The directory that knows your password does not answer. Please try again.", 5*time.Second
 	case CodeStoreUnavailable:
 		r.Text, r.RetryAfter = "This broker cannot reach its database. Please try again.", 5*time.Second
+	case CodePasswordExpired:
+		r.Text = "Your password has expired. Please choose a new one."
+	case CodePasswordMustChange:
+		r.Text = "Your password has to be changed. Please choose a new one."
+	case CodePasswordPolicy:
+		r.Text = "The directory does not take this new password. Please choose another one."
+	case CodeAccountDisabled:
+		r.Text = "Your account is disabled."
+	case CodeAccountExpired:
+		r.Text = "Your account has expired."
+	case CodeNotNow:
+		r.Text = "Your account may not sign in at this time or from here."
+	case CodeTooMany:
+		r.Text, r.RetryAfter = "There were too many failed sign-ins. Please try again later.", time.Minute
+	case CodeTicket:
+		r.Text = "Please sign in with your password."
 	case CodeBusy:
 		r.Text, r.RetryAfter = "Many people are signing in right now. Please try again.", 2*time.Second
 	case CodeStopped:

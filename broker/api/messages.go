@@ -4,10 +4,12 @@ package api
 
 // LoginRequest is the body of POST /api/v1/login. Header Idempotency-Key makes it safe to retry.
 type LoginRequest struct {
-	User      string `json:"user"`
-	Password  string `json:"password"`
-	Directory string `json:"directory,omitempty"` // empty: all, in order
-	Client    Client `json:"client,omitzero"`
+	User        string `json:"user,omitempty"`
+	Password    string `json:"password,omitempty"`
+	NewPassword string `json:"new_password,omitempty"` // the answer to a prompt of kind "new-password"
+	Ticket      string `json:"ticket,omitempty"`       // of a redirect, in place of user and password
+	Directory   string `json:"directory,omitempty"`    // empty: all, in order
+	Client      Client `json:"client,omitzero"`
 }
 
 // Client describes the device that signs in.
@@ -31,9 +33,18 @@ type LoginResponse struct {
 	Token    string    `json:"token,omitempty"`
 	Offers   []Offer   `json:"offers,omitempty"`
 	Redirect *Redirect `json:"redirect,omitempty"`
-	Poll     string    `json:"poll,omitempty"`
+	Prompt   *Prompt   `json:"prompt,omitempty"`
+	Poll     string    `json:"poll,omitempty"`     // with ResultWaiting: where to GET the outcome
+	Position int       `json:"position,omitempty"` // with ResultWaiting: logins before this one
 	Reason   *Reason   `json:"reason,omitempty"`
 	Broker   Broker    `json:"broker"`
+}
+
+// Prompt is a question to the user: the answer goes into the same request, sent again.
+type Prompt struct {
+	Kind string `json:"kind"` // "new-password": field new_password
+	Text string `json:"text"`
+	Code string `json:"code"`
 }
 
 // Broker names who answered, so that a client (and a person) sees through whom it went.
