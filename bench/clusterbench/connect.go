@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"switchpoint/bench/quantile"
 	"switchpoint/broker"
 	"switchpoint/broker/postgres"
 )
@@ -62,7 +63,7 @@ func (r *run) connects(ctx context.Context, b *broker.Broker, s *postgres.Store)
 		if err != nil {
 			return err
 		}
-		p50, p99, worst = append(p50, quantile(took, .5)), append(p99, quantile(took, .99)), append(worst, quantile(took, 1))
+		p50, p99, worst = append(p50, quantile.Of(took, .5)), append(p99, quantile.Of(took, .99)), append(worst, quantile.Of(took, 1))
 	}
 	name := fmt.Sprintf("connect, %d log rows, %d users, %d desktops, %d/s, ", r.o.LogRows, r.o.Users, r.o.Desktops, r.o.Rate)
 	r.report.Rows = append(r.report.Rows,

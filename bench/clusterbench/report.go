@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"switchpoint/bench/quantile"
 )
 
 // Report is what a run saw.
@@ -33,7 +34,7 @@ type Row struct {
 
 // newRow takes the median of runs.
 func newRow(name, unit string, runs []float64) Row {
-	return Row{Name: name, Unit: unit, Value: quantile(runs, .5), Low: quantile(runs, .25), High: quantile(runs, .75), Runs: runs}
+	return Row{Name: name, Unit: unit, Value: quantile.Of(runs, .5), Low: quantile.Of(runs, .25), High: quantile.Of(runs, .75), Runs: runs}
 }
 
 func (r Row) atLeast(limit float64) Row {
@@ -101,18 +102,4 @@ func number(v float64) string {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
-}
-
-// quantile of values, between neighbours where it falls between two; NaN for none.
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	v := slices.Sorted(slices.Values(values))
-	at := q * float64(len(v)-1)
-	low := int(at)
-	if low+1 >= len(v) {
-		return v[len(v)-1]
-	}
-	return v[low] + (at-float64(low))*(v[low+1]-v[low])
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"switchpoint/bench/quantile"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -45,7 +47,7 @@ func (r *run) cpuRow(ctx context.Context, w workload) error {
 	row := Row{ID: w.id, Name: w.name, Unit: "us CPU per request"}
 	for _, v := range r.stage.proxies {
 		f := figure(v.name, total[v.name])
-		f.System = median(system[v.name])
+		f.System = quantile.Median(system[v.name])
 		row.Figures = append(row.Figures, f)
 		if limit := w.limits[v.name]; limit > 0 {
 			row.Gates = append(row.Gates, pairGate("x "+v.name, paired(total[ours], total[v.name], ratio), limit, false))

@@ -46,21 +46,6 @@ func TestParseWrk(t *testing.T) {
 	}
 }
 
-func TestQuantile(t *testing.T) {
-	v := []float64{4, 1, 3, 2}
-	for q, want := range map[float64]float64{0: 1, .25: 1.75, .5: 2.5, 1: 4} {
-		if got := quantile(v, q); got != want {
-			t.Errorf("quantile %v = %v, want %v", q, got, want)
-		}
-	}
-	if v[0] != 4 {
-		t.Error("quantile changed its argument: runs stay in the order of the rounds")
-	}
-	if !math.IsNaN(median(nil)) {
-		t.Error("nothing has a median")
-	}
-}
-
 // TestPairGate: a machine that slows down in one round moves both sides, not their ratio.
 func TestPairGate(t *testing.T) {
 	a, b := []float64{10, 30, 11, 12}, []float64{10, 20, 10, 10}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"switchpoint/bench/quantile"
 )
 
 // latencyConns is how many connections the open loop has. It is far above what the rate needs, so
@@ -62,7 +64,7 @@ func (r *run) halfLoad(ctx context.Context) (float64, error) {
 			}
 			can = append(can, float64(n))
 		}
-		slowest = min(slowest, median(can))
+		slowest = min(slowest, quantile.Median(can))
 	}
 	return math.Floor(slowest / 2), nil
 }

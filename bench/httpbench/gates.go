@@ -1,25 +1,6 @@
 package httpbench
 
-import (
-	"math"
-	"slices"
-)
-
-// quantile of values, between neighbours where it falls between two; NaN for none.
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	v := slices.Sorted(slices.Values(values))
-	at := q * float64(len(v)-1)
-	low := int(at)
-	if low+1 >= len(v) {
-		return v[len(v)-1]
-	}
-	return v[low] + (at-float64(low))*(v[low+1]-v[low])
-}
-
-func median(values []float64) float64 { return quantile(values, .5) }
+import "switchpoint/bench/quantile"
 
 // paired compares the runs of two servers that stood side by side.
 func paired(a, b []float64, compare func(a, b float64) float64) []float64 {
@@ -35,7 +16,7 @@ func difference(a, b float64) float64 { return a - b }
 
 // pairGate holds the median of comparisons against a limit.
 func pairGate(what string, pairs []float64, limit float64, atLeast bool) Gate {
-	g := Gate{What: what, Value: median(pairs), Limit: limit, Low: quantile(pairs, .25), High: quantile(pairs, .75), AtLeast: atLeast}
+	g := Gate{What: what, Value: quantile.Median(pairs), Limit: limit, Low: quantile.Of(pairs, .25), High: quantile.Of(pairs, .75), AtLeast: atLeast}
 	g.judge()
 	return g
 }
@@ -50,5 +31,5 @@ func (g *Gate) judge() {
 }
 
 func figure(server string, runs []float64) Figure {
-	return Figure{Server: server, Value: median(runs), Runs: runs}
+	return Figure{Server: server, Value: quantile.Median(runs), Runs: runs}
 }
