@@ -14,16 +14,12 @@ import (
 // csvForest is where the objects of a CSV are put, which does not tell.
 const csvForest = ",CN=Sites,CN=Configuration,DC=csv"
 
-// ReadCSV makes a Set of
+// readCSV makes a Set of
 //
 //	Get-ADReplicationSubnet -Filter * -Properties Location | Select Name,Site,Location | Export-Csv
 //
 // Site may be a DN, as that command gives it, or a name. There are no links in it: every site
 // reaches itself only, and a site without a subnet is not known.
-func ReadCSV(r io.Reader) (*Set, error) {
-	return readCSV("CSV", r, time.Now())
-}
-
 func readCSV(source string, r io.Reader, now time.Time) (*Set, error) {
 	text, err := readText(r)
 	if err != nil {

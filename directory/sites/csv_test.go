@@ -3,6 +3,7 @@ package sites
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReadCSV(t *testing.T) {
@@ -17,7 +18,7 @@ func TestReadCSV(t *testing.T) {
 		"PowerShell 7": `"Name","Site","Location"` + "\n" + rows,
 		"PowerShell 5": "#TYPE Selected.Microsoft.ActiveDirectory.Management.ADReplicationSubnet\r\n" + `"Name","Site","Location"` + "\r\n" + strings.ReplaceAll(rows, "\n", "\r\n"),
 	} {
-		s, err := ReadCSV(strings.NewReader(text))
+		s, err := readCSV("CSV", strings.NewReader(text), time.Now())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -43,7 +44,7 @@ func TestReadCSV(t *testing.T) {
 		"Name,Site\n\"10.0.0.0/8,A\n":   "quote",
 		"Site,Name\nA,10.0.0.0/8\n\xff": "neither UTF-8",
 	} {
-		if _, err := ReadCSV(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := readCSV("CSV", strings.NewReader(text), time.Now()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -53,7 +54,7 @@ func FuzzCSV(f *testing.F) {
 	f.Add("Name,Site,Location\n10.0.0.0/8,A,b\n10.1.0.0/16,\"A,CN=x\",\n")
 	f.Add("#TYPE x\nSite,Name\nCN=A\\,b\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if s, err := ReadCSV(strings.NewReader(text)); err == nil {
+		if s, err := readCSV("CSV", strings.NewReader(text), time.Now()); err == nil {
 			wellFormed(t, s)
 		}
 	})

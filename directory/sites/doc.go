@@ -5,7 +5,7 @@
 // (MS-ADTS 6.1.1.2.2): sites, subnets (a prefix and the site that it belongs to), and site links
 // with a cost. They come over LDAP (Read), or from a file where the directory cannot be asked:
 // LDIF of ldifde, ldapsearch or ldbsearch (ReadLDIF), or the CSV of Get-ADReplicationSubnet
-// (ReadCSV, which has no links). All three end in the one pure function newSet; a Set never changes.
+// (readCSV, which has no links). All three end in the one pure function newSet; a Set never changes.
 //
 // A Watcher reads again and again:
 //

@@ -33,7 +33,7 @@ var ErrNothingPending = errors.New("no change of sites and subnets waits for app
 type Options struct {
 	Config *Config // domain controllers
 	LDIF   string  // path of an export, see ReadLDIF
-	CSV    string  // path of an export, see ReadCSV
+	CSV    string  // path of an export of Get-ADReplicationSubnet: Name, Site, Location
 
 	Refresh time.Duration // between polls; default 15m
 	// ApproveAbove is the number of changed subnets (Changes.Count) up to which a new set is taken

@@ -105,17 +105,6 @@ func (o *Operator) Without(pattern string) (*Operator, int) {
 // mode is the mode of operation in force.
 func (o *Operator) mode() string { return cmp.Or(o.Mode, ModePrimary) }
 
-// forced gives the override for "name/datacenter" or "name/datacenter/address:port" that counts
-// at a time.
-func (o *Operator) forced(what string, now time.Time) (Override, bool) {
-	for _, v := range slices.Backward(o.Overrides) {
-		if v.active(now) && covers(v.Pattern, what) {
-			return v, true
-		}
-	}
-	return Override{}, false
-}
-
 func (v Override) active(now time.Time) bool {
 	return !now.Before(v.From) && !v.Over(now)
 }

@@ -32,7 +32,7 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-func TestForced(t *testing.T) {
+func TestWordThatCounts(t *testing.T) {
 	o := &Operator{}
 	for _, v := range []Override{
 		{Pattern: "*", State: "maintenance"},
@@ -49,13 +49,21 @@ func TestForced(t *testing.T) {
 		{"cb/us/192.0.2.1:443", -1, "maintenance"}, {"cb/us/192.0.2.1:443", 0, "down"}, {"cb/us/192.0.2.1:443", time.Minute, "up"},
 		{"cb/us", time.Minute, "down"}, {"cb/us", time.Hour - 1, "down"}, {"cb/us", time.Hour, "maintenance"}, {"cb/uk", 0, "maintenance"},
 	} {
-		if v, ok := o.forced(tc.what, noon.Add(tc.after)); !ok || v.State != tc.want {
-			t.Errorf("%s after %s: %q, want %q", tc.what, tc.after, v.State, tc.want)
+		if w := counting(o, tc.what, noon.Add(tc.after)); w == nil || w.State != tc.want {
+			t.Errorf("%s after %s: %+v, want %q", tc.what, tc.after, w, tc.want)
 		}
 	}
-	if v, ok := (&Operator{}).forced("cb/us", noon); ok {
-		t.Errorf("nobody said %+v", v)
+	if w := counting(&Operator{}, "cb/us", noon); w != nil {
+		t.Errorf("nobody said %+v", w)
 	}
+}
+
+// counting is the word that counts at a time for "name/datacenter" or "name/datacenter/address:port".
+func counting(o *Operator, what string, now time.Time) *word {
+	id, below, _ := strings.Cut(what, "/")
+	datacenter, address, _ := strings.Cut(below, "/")
+	heard := o.hear(func(v Override) bool { return v.active(now) })
+	return heard.on(&name{id: id}).about(&pool{Pool: Pool{Datacenter: datacenter}}, address)
 }
 
 func TestWithAndWithout(t *testing.T) {
