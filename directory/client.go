@@ -5,19 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/go-ldap/ldap/v3"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"switchpoint/internal/secret"
-)
-
-// How often Run asks a server for its rootDSE.
-const (
-	probeEvery     = 5 * time.Second
-	probeEveryDown = 2 * time.Second
 )
 
 // Options is what a Client needs.
@@ -25,8 +22,11 @@ type Options struct {
 	Config  Config
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
-	// Report is told how each exchange with a server went, by its host:port; nil: nobody is.
+	// Report is told how each exchange with a server went, by its host:port, for the servers of
+	// Config.Addresses; nil: nobody is.
 	Report func(address string, o Outcome)
+	// Resolver answers for the hosts of URLs and for ldap+srv; nil: the system's.
+	Resolver *net.Resolver
 }
 
 // Outcome is how one exchange with a server went, as far as it says something about the server.
@@ -38,12 +38,24 @@ type Outcome struct {
 
 // Client asks one directory. It may be used by many goroutines.
 type Client struct {
-	config  Config
-	domain  string // of the base DN
-	log     *slog.Logger
-	metrics *metrics
-	report  func(string, Outcome)
-	servers []*server
+	config    Config
+	password  string // of the service account
+	domain    string // of the base DN
+	filter    filterTemplate
+	log       *slog.Logger
+	metrics   *metrics
+	report    func(string, Outcome)
+	resolver  *net.Resolver
+	referrals map[string]*server // by host in lower case
+
+	fleet     atomic.Pointer[fleet]
+	turns     turns
+	discovery discovery
+
+	flights flights
+	sids    *memo[string]   // DN of a group, by the bytes of its SID; empty: nobody has that
+	parents *memo[[]string] // DNs of the groups that a group is in, by its normal DN
+	told    sync.Map        // warnings that were logged
 }
 
 // New makes a Client and reads the bind password; it does not connect. Its error is the
@@ -53,27 +65,28 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	cfg := o.Config.WithDefaults()
-	c := &Client{config: cfg, domain: baseDomain(cfg.BaseDN), log: o.Log, report: o.Report}
+	c := &Client{
+		config: cfg, filter: newFilterTemplate(cfg.UserFilter), domain: baseDomain(cfg.BaseDN), log: o.Log, report: o.Report, resolver: o.Resolver,
+		referrals: make(map[string]*server), sids: newMemo[string](memoSize), parents: newMemo[[]string](memoSize),
+	}
 	if c.report == nil {
 		c.report = func(string, Outcome) {}
+	}
+	if c.resolver == nil {
+		c.resolver = net.DefaultResolver
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.log = c.log.With("directory", cfg.Name)
-	var password string
 	var err error
 	if cfg.BindDN != "" {
-		if password, err = secret.Read(cfg.BindPassword); err != nil {
+		if c.password, err = secret.Read(cfg.BindPassword); err != nil {
 			return nil, fmt.Errorf("directory %s: %w", cfg.Name, err)
 		}
 	}
-	for _, raw := range cfg.Servers {
-		s, err := newServer(cfg, password, raw)
-		if err != nil {
-			return nil, fmt.Errorf("directory %s: %w", cfg.Name, err)
-		}
-		c.servers = append(c.servers, s)
+	if err := c.discover(); err != nil {
+		return nil, fmt.Errorf("directory %s: %w", cfg.Name, err)
 	}
 	if c.metrics, err = newMetrics(o.Metrics, cfg.Name); err != nil {
 		return nil, fmt.Errorf("directory %s: register metrics: %w", cfg.Name, err)
@@ -81,57 +94,45 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// discover makes the servers that need no DNS, and those of Referrals.
+func (c *Client) discover() error {
+	c.discovery = discovery{names: make(map[int]srvName), turn: make(chan struct{}, 1), records: make(map[int][]endpoint)}
+	for i, raw := range c.config.Servers {
+		name, dns, err := parseSRV(raw)
+		if err != nil {
+			return err
+		}
+		if dns {
+			c.discovery.names[i] = name
+		}
+	}
+	for _, raw := range c.config.Referrals {
+		s, err := newServer(c.config, c.password, raw, c.resolver)
+		if err != nil {
+			return err
+		}
+		u, err := url.Parse(s.name)
+		if err != nil {
+			return err
+		}
+		c.referrals[strings.ToLower(u.Hostname())] = s
+	}
+	return c.assemble()
+}
+
 // Name is the directory's name in the configuration.
 func (c *Client) Name() string { return c.config.Name }
-
-// Run keeps the servers' health known and their idle connections fresh until ctx ends, then
-// waits for the operations under way and closes everything. A Client serves once only.
-func (c *Client) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for _, s := range c.servers {
-		wg.Go(func() { c.watch(ctx, s) })
-	}
-	wg.Wait()
-	for _, s := range c.servers {
-		wg.Go(s.close)
-	}
-	wg.Wait()
-	for _, s := range c.servers {
-		c.metrics.forget(s)
-	}
-	return nil
-}
-
-func (c *Client) watch(ctx context.Context, s *server) {
-	for {
-		began := time.Now()
-		if asked, err := s.probe(ctx); asked {
-			_ = c.learn(ctx, s, began, err) // what there is to say is in Health and in the log
-		}
-		s.reap(time.Now())
-		c.metrics.server(s)
-		wait := probeEvery
-		if _, err := s.breaker.state(); err != nil {
-			wait = probeEveryDown
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
 
 // Health is nil while at least one server answers, else it says what is wrong with the first.
 // It never asks a server: Run and the operations keep it current.
 func (c *Client) Health() error {
-	var first error
-	for _, s := range c.servers {
+	first := errNoServer
+	for _, s := range c.fleet.Load().servers {
 		open, err := s.breaker.state()
 		if !open && !errors.Is(err, errNotAsked) {
 			return nil
 		}
-		if first == nil {
+		if first == errNoServer {
 			first = fmt.Errorf("%w: %s: %w", ErrUnavailable, s.name, err)
 		}
 	}
@@ -148,14 +149,15 @@ func (c *Client) learn(ctx context.Context, s *server, began time.Time, err erro
 	case transport && t.timeout && ctx.Err() != nil:
 	case transport:
 		if !ownFault(t) {
-			c.report(s.address, Outcome{Failed: true, TimedOut: t.timeout, Took: time.Since(began)})
+			c.tell(s, Outcome{Failed: true, TimedOut: t.timeout, Took: time.Since(began)})
 		}
 		patient := !t.dial && c.lastStanding(s)
 		if s.breaker.fail(time.Now(), t, patient) {
+			c.metrics.opened.WithLabelValues(s.name).Inc()
 			c.log.Warn("directory server is down", "server", s.name, "err", t)
 		}
 	default:
-		c.report(s.address, Outcome{Took: time.Since(began)})
+		c.tell(s, Outcome{Took: time.Since(began)})
 		if s.breaker.succeed() {
 			c.log.Info("directory server is up again", "server", s.name)
 		}
@@ -165,7 +167,7 @@ func (c *Client) learn(ctx context.Context, s *server, began time.Time, err erro
 
 // lastStanding says whether every other server is down.
 func (c *Client) lastStanding(s *server) bool {
-	for _, other := range c.servers {
+	for _, other := range c.fleet.Load().servers {
 		if open, _ := other.breaker.state(); other != s && !open {
 			return false
 		}
@@ -173,32 +175,15 @@ func (c *Client) lastStanding(s *server) bool {
 	return true
 }
 
-// operate does op on the first server that can. After a failure it is sent again, on another
-// connection or to the next server, only where again says that this is safe.
-func (c *Client) operate(ctx context.Context, pick func(*server) *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
-	var last error
-	for _, s := range c.servers {
-		began := time.Now()
-		err := c.learn(ctx, s, began, s.run(ctx, pick(s), again, op))
-		t, transport := errors.AsType[*transportError](err)
-		switch {
-		case errors.Is(err, context.Canceled):
-			return err
-		case errors.Is(err, context.DeadlineExceeded) && !transport:
-			return fmt.Errorf("%w: %s: no free connection in time", ErrUnavailable, s.name)
-		case errors.Is(err, errSkipped):
-			if _, why := s.breaker.state(); why != nil {
-				err = why
-			}
-			last = errors.Join(last, fmt.Errorf("%w: %s: %w", ErrUnavailable, s.name, err))
-		case transport, errors.Is(err, errClosed):
-			last = errors.Join(last, fmt.Errorf("%w: %s: %w", ErrUnavailable, s.name, err))
-			if transport && !again(t) {
-				return last
-			}
-		default:
-			return err
-		}
+func (c *Client) tell(s *server, o Outcome) {
+	if s.reported {
+		c.report(s.address, o)
 	}
-	return last
+}
+
+// warnOnce logs what would otherwise be said with every login.
+func (c *Client) warnOnce(message string, args ...any) {
+	if _, told := c.told.LoadOrStore(message, true); !told {
+		c.log.Warn(message, args...)
+	}
 }

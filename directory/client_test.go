@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"switchpoint/directory/demodir"
+	"switchpoint/internal/covers"
 )
 
 // demoServer runs the demo directory for the length of the test and gives its address.
@@ -28,7 +29,7 @@ func demoServer(t *testing.T) string {
 }
 
 // runUntilEnd runs something with a Run until the test ends, and waits for it.
-func runUntilEnd(t *testing.T, run func(context.Context) error) {
+func runUntilEnd(t testing.TB, run func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -51,7 +52,7 @@ func demoConfig(t *testing.T, addresses ...string) Config {
 	return c
 }
 
-func newClient(t *testing.T, c Config) *Client {
+func newClient(t testing.TB, c Config) *Client {
 	t.Helper()
 	client, err := New(Options{Config: c, Metrics: prometheus.NewRegistry()})
 	if err != nil {
@@ -75,7 +76,7 @@ func TestDemoLogins(t *testing.T) {
 	c := newClient(t, demoConfig(t, demoServer(t)))
 	for _, u := range demodir.Users() {
 		for _, typed := range []string{u.Name, strings.ToUpper(u.Name), `COMPANY\` + u.Name, u.Name + "@company.com"} {
-			e, err := c.Authenticate(t.Context(), typed, u.Password, []string{"mail"})
+			e, err := c.Authenticate(t.Context(), typed, u.Password, []string{"mail", "memberOf"})
 			if err != nil || e.User != u.Name || !strings.EqualFold(e.DN, u.DN) || len(e.Attributes["mail"]) != 1 || len(e.Attributes["memberOf"]) != len(u.Groups) {
 				t.Fatalf("%s: %+v, %v", typed, e, err)
 			}
@@ -164,6 +165,7 @@ func TestServiceAccountRefusedIsNotTheUsersFault(t *testing.T) {
 
 // A first server that is silent costs its time-out once, not every login.
 func TestDeadFirstServerCostsOnce(t *testing.T) {
+	covers.Req(t, "LD1")
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, nobody answers
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +196,7 @@ func TestDeadFirstServerCostsOnce(t *testing.T) {
 }
 
 func closeAll(c *Client) {
-	for _, s := range c.servers {
+	for _, s := range c.fleet.Load().servers {
 		s.close()
 	}
 }
@@ -239,13 +241,14 @@ func TestRefusedConnectionOpensAtOnce(t *testing.T) {
 	if _, err := c.Search(t.Context(), "alice", nil); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
-	if open, err := c.servers[0].breaker.state(); !open || !strings.Contains(err.Error(), "refused") {
+	if open, err := c.fleet.Load().servers[0].breaker.state(); !open || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("the server counts as up, or does not say why not: %v", err)
 	}
 }
 
 // A pooled connection that the server closed is replaced without the login noticing.
 func TestClosedPooledConnectionIsReplaced(t *testing.T) {
+	covers.Req(t, "LD1")
 	p := newProxy(t, demoServer(t))
 	c := newClient(t, demoConfig(t, p.addr()))
 	for range 5 {
@@ -259,6 +262,7 @@ func TestClosedPooledConnectionIsReplaced(t *testing.T) {
 // A bind that may have reached a server is not sent to the next: a wrong password would count
 // twice. A search is.
 func TestBindIsNotSentTwice(t *testing.T) {
+	covers.Req(t, "LD1")
 	first, second := newProxy(t, demoServer(t)), newProxy(t, demoServer(t))
 	cfg := demoConfig(t, first.addr(), second.addr())
 	cfg.Timeout = 400 * time.Millisecond
@@ -289,6 +293,7 @@ func TestBindIsNotSentTwice(t *testing.T) {
 // The server dies of a bind on a pooled connection, and does not come back at once. The password
 // may have counted there already: it goes nowhere else.
 func TestPasswordStaysWithTheServerThatHadIt(t *testing.T) {
+	covers.Req(t, "LD1")
 	first, second := newProxy(t, demoServer(t)), newProxy(t, demoServer(t))
 	c, err := New(Options{Config: demoConfig(t, first.addr(), second.addr())})
 	if err != nil {
@@ -322,6 +327,7 @@ func TestPasswordStaysWithTheServerThatHadIt(t *testing.T) {
 }
 
 func TestCallersEndIsNotTheServersFault(t *testing.T) {
+	covers.Req(t, "LD1")
 	p := newProxy(t, demoServer(t))
 	c, err := New(Options{Config: demoConfig(t, p.addr())})
 	if err != nil {
@@ -340,7 +346,7 @@ func TestCallersEndIsNotTheServersFault(t *testing.T) {
 	if _, err := c.Search(ctx, "alice", nil); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("a search with a short deadline: %v", err)
 	}
-	if open, _ := c.servers[0].breaker.state(); open {
+	if open, _ := c.fleet.Load().servers[0].breaker.state(); open {
 		t.Error("the server counts as down")
 	}
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,25 +21,63 @@ type Entry struct {
 	// form of it was typed.
 	User string
 	// Attributes holds what was asked for under the names that the server uses, always with
-	// distinguishedName, and with memberOf where the server has it. Values that are not text
-	// are given in hexadecimal.
+	// distinguishedName. memberOf, when it was asked for, is what Config.Groups says, nested groups
+	// included; a group whose DN the directory does not tell stands there as its SID (S-1-5-...).
+	// Values that are not text are given in hexadecimal.
 	Attributes map[string][]string
+
+	home *server // that it was read from by way of a referral; else nil
+}
+
+// servers are those that hold the entry.
+func (e *Entry) servers(order []*server) []*server {
+	if e.home != nil {
+		return []*server{e.home}
+	}
+	return order
 }
 
 // ownAttributes are read for every user, besides those that rules and policies ask for.
-var ownAttributes = [...]string{"distinguishedName", "memberOf", "uid", "sAMAccountName", "userPrincipalName", "entryUUID", "objectGUID"}
+var ownAttributes = [...]string{"distinguishedName", "uid", "sAMAccountName", "userPrincipalName", "entryUUID", "objectGUID"}
 
-// wanted joins attribute names without regard to case.
-func wanted(lists ...[]string) []string {
+// wanted joins the names of what is read, without regard to case. memberOf may be large: it is
+// read only where it is the user's groups or the beginning of them.
+func (c *Client) wanted(order []*server, lists ...[]string) []string {
+	mode := c.mode(order)
 	out := slices.Clone(ownAttributes[:])
-	for _, list := range lists {
+	for _, list := range append(lists, c.config.Attributes) {
 		for _, a := range list {
-			if a != "" && !slices.ContainsFunc(out, func(s string) bool { return strings.EqualFold(s, a) }) {
-				out = append(out, a)
+			if a == "" || slices.ContainsFunc(out, func(s string) bool { return strings.EqualFold(s, a) }) {
+				continue
 			}
+			if strings.EqualFold(a, memberOf) && (mode == GroupsNone || mode == GroupsToken) {
+				continue
+			}
+			out = append(out, a)
 		}
 	}
 	return out
+}
+
+// values are those of an attribute, without regard to the case of its name.
+func (e *Entry) values(name string) []string {
+	if v, ok := e.Attributes[name]; ok {
+		return v
+	}
+	for k, v := range e.Attributes {
+		if strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	return nil
+}
+
+// set replaces an attribute, however the server wrote its name; no values remove it.
+func (e *Entry) set(name string, values []string) {
+	maps.DeleteFunc(e.Attributes, func(k string, _ []string) bool { return strings.EqualFold(k, name) })
+	if len(values) > 0 {
+		e.Attributes[name] = values
+	}
 }
 
 // newEntry makes an Entry of what the server sent for the name n.

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/go-ldap/ldap/v3"
@@ -42,8 +43,15 @@ func TestNewEntryWithoutID(t *testing.T) {
 }
 
 func TestWanted(t *testing.T) {
-	got := wanted([]string{"MAIL", "MemberOf"}, []string{"mail", "", "dn"})
-	if want := append(append([]string{}, ownAttributes[:]...), "MAIL", "dn"); !reflect.DeepEqual(got, want) {
+	c := &Client{config: Config{Attributes: []string{"mail", "", "dn"}, Groups: GroupsMemberOf}}
+	got := c.wanted(nil, []string{"MAIL", "MemberOf"})
+	if want := append(append([]string{}, ownAttributes[:]...), "MAIL", "MemberOf", "dn"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, mode := range []string{GroupsToken, GroupsNone} {
+		c.config.Groups = mode
+		if slices.Contains(c.wanted(nil, []string{"MemberOf"}), "MemberOf") {
+			t.Errorf("groups = %q: memberOf is read all the same", mode)
+		}
 	}
 }

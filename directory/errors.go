@@ -30,6 +30,17 @@ const (
 	CodeEmptyPassword = "empty-password"
 	CodeBadName       = "bad-name" // empty, too long, or with control characters
 	CodeNotAllowed    = "not-allowed"
+	// CodePasswordPolicy refuses a new password, or a change of it now: too short, used before,
+	// too soon.
+	CodePasswordPolicy = "password-policy"
+)
+
+// Sub-codes of Active Directory that say more than that a login failed. It gives them after a
+// right password only; those of a password policy control of other servers are told by the same.
+const (
+	CodePasswordExpired    = "532"
+	CodePasswordMustChange = "773"
+	codeLocked             = "775"
 )
 
 // RefusedError says why a login was refused. Code is one of the codes above or a sub-code of
@@ -63,19 +74,21 @@ func (e *RefusedError) Explain() string {
 		return "not a possible user name"
 	case CodeNotAllowed:
 		return "the directory does not let this user bind"
+	case CodePasswordPolicy:
+		return "the directory's rules do not allow this new password, or a change now"
 	case "530":
 		return "sign-in is not allowed at this time"
 	case "531":
 		return "sign-in is not allowed from this workstation"
-	case "532":
+	case CodePasswordExpired:
 		return "password expired"
 	case "533":
 		return "account disabled"
 	case "701":
 		return "account expired"
-	case "773":
+	case CodePasswordMustChange:
 		return "password must be changed"
-	case "775":
+	case codeLocked:
 		return "account locked"
 	}
 	return "code " + e.Code
@@ -93,6 +106,14 @@ type transportError struct {
 func (e *transportError) Error() string { return e.err.Error() }
 func (e *transportError) Unwrap() error { return e.err }
 
+var errNoAnswer = errors.New("no answer in time")
+
+// verdict is what our side of an operation decided about an answer: no failure of the connection.
+type verdict struct{ err error }
+
+func (v *verdict) Error() string { return v.err.Error() }
+func (v *verdict) Unwrap() error { return v.err }
+
 // classify sorts what go-ldap returned for an operation whose context is ctx: a transportError,
 // the caller's own cancellation, or the server's answer as it is.
 func classify(ctx context.Context, err error) error {
@@ -102,7 +123,10 @@ func classify(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case ctx.Err() != nil:
-		return &transportError{err: errors.New("no answer in time"), timeout: true}
+		return &transportError{err: errNoAnswer, timeout: true}
+	}
+	if _, own := errors.AsType[*verdict](err); own {
+		return err
 	}
 	var answer *ldap.Error
 	if !errors.As(err, &answer) {
@@ -120,26 +144,52 @@ func classify(ctx context.Context, err error) error {
 // "80090308: LdapErr: DSID-0C09042A, comment: AcceptSecurityContext error, data 52e, v4563".
 var adCode = regexp.MustCompile(`(?i)AcceptSecurityContext error, data ([0-9a-f]{3,8})\b`)
 
+// passwordState is what a password policy control says with a bind
+// (draft-behera-ldap-password-policy-10, 6.2: the values of error).
+type passwordState int8
+
+const (
+	passwordSilent     passwordState = -1 // nothing
+	passwordExpired    passwordState = 0
+	passwordLocked     passwordState = 1
+	passwordAfterReset passwordState = 2 // set by an administrator, to be changed
+)
+
 // bindResult turns the answer to a user's bind into our errors.
-func bindResult(err error) error {
-	var answer *ldap.Error
-	if err == nil || errors.Is(err, ErrUnavailable) || !errors.As(err, &answer) {
+func bindResult(err error, state passwordState) error {
+	if err == nil && state == passwordAfterReset {
+		return &RefusedError{Code: CodePasswordMustChange} // such a bind may only change the password
+	}
+	answer, ok := errors.AsType[*ldap.Error](err)
+	if err == nil || errors.Is(err, ErrUnavailable) || !ok {
 		return err
 	}
 	switch answer.ResultCode {
 	case ldap.LDAPResultInvalidCredentials:
-		if answer.Err != nil {
-			if m := adCode.FindStringSubmatch(answer.Err.Error()); m != nil {
-				return &RefusedError{Code: strings.ToLower(m[1])}
-			}
-		}
-		return &RefusedError{Code: CodeWrongPassword}
+		return &RefusedError{Code: refusedCode(answer, state)}
 	case ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax:
 		return &RefusedError{Code: CodeNoUser}
 	case ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultConstraintViolation:
 		return &RefusedError{Code: CodeNotAllowed}
 	}
 	return fmt.Errorf("bind: %w", err)
+}
+
+func refusedCode(answer *ldap.Error, state passwordState) string {
+	switch state {
+	case passwordExpired:
+		return CodePasswordExpired
+	case passwordLocked:
+		return codeLocked
+	case passwordAfterReset:
+		return CodePasswordMustChange
+	}
+	if answer.Err != nil {
+		if m := adCode.FindStringSubmatch(answer.Err.Error()); m != nil {
+			return strings.ToLower(m[1])
+		}
+	}
+	return CodeWrongPassword
 }
 
 // ownFault says that a connection failed for want of something in this process or host, which

@@ -27,24 +27,24 @@ func TestBindResult(t *testing.T) {
 		{ldap.NewError(ldap.LDAPResultNoSuchObject, errors.New("x")), CodeNoUser},
 		{ldap.NewError(ldap.LDAPResultInappropriateAuthentication, errors.New("x")), CodeNotAllowed},
 	} {
-		err := bindResult(c.err)
+		err := bindResult(c.err, passwordSilent)
 		refused, ok := errors.AsType[*RefusedError](err)
 		if !ok || refused.Code != c.code || !errors.Is(err, ErrRefused) || refused.Explain() == "" {
 			t.Errorf("bindResult(%v) = %v, want code %s", c.err, err, c.code)
 		}
 	}
-	if err := bindResult(nil); err != nil {
+	if err := bindResult(nil, passwordSilent); err != nil {
 		t.Errorf("success became %v", err)
 	}
 	// A server that wants another way of signing in is no fault of the user.
 	for _, code := range []uint16{ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultUnwillingToPerform} {
-		if err := bindResult(ldap.NewError(code, errors.New("x"))); err == nil || errors.Is(err, ErrRefused) {
+		if err := bindResult(ldap.NewError(code, errors.New("x")), passwordSilent); err == nil || errors.Is(err, ErrRefused) {
 			t.Errorf("result code %d became %v", code, err)
 		}
 	}
 	// A service account with a wrong password is no fault of the user either.
 	service := fmt.Errorf("%w: %w", ErrUnavailable, ad("52e"))
-	if err := bindResult(service); errors.Is(err, ErrRefused) || !errors.Is(err, ErrUnavailable) {
+	if err := bindResult(service, passwordSilent); errors.Is(err, ErrRefused) || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("the service account's refusal became %v", err)
 	}
 }

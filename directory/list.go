@@ -52,7 +52,7 @@ func (c *Client) list(ctx context.Context, base, filter string, attrs []string) 
 	}
 	ask := append([]string{"entryUUID", "objectGUID"}, attrs...)
 	var last error
-	for _, s := range c.servers {
+	for _, s := range c.order(ctx) {
 		var out []Record
 		paging := ldap.NewControlPaging(pageSize)
 		req := ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, seconds(s.timeout), false,
@@ -64,9 +64,12 @@ func (c *Client) list(ctx context.Context, base, filter string, attrs []string) 
 				return false, err
 			}
 			if len(out)+len(res.Entries) > maxListed {
-				return false, fmt.Errorf("the filter selects more than %d entries", maxListed)
+				return false, &verdict{fmt.Errorf("the filter selects more than %d entries", maxListed)}
 			}
 			for _, e := range res.Entries {
+				if err := completeRanges(l, e); err != nil {
+					return false, err
+				}
 				out = append(out, newRecord(e))
 			}
 			next, ok := ldap.FindControl(res.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
@@ -92,10 +95,10 @@ func (c *Client) list(ctx context.Context, base, filter string, attrs []string) 
 // place where a page ended means nothing to another one. That connection is fresh, because a page
 // cannot be asked for again on a replaced one.
 func (s *server) pages(ctx context.Context, op func(*ldap.Conn) (more bool, err error)) error {
-	if err := s.search.acquire(ctx); err != nil {
+	if err := s.search.gate.enter(ctx); err != nil {
 		return err
 	}
-	defer s.search.release()
+	defer s.search.gate.leave(0) // pages say nothing about the time of a login's search
 	if !s.breaker.allow(time.Now()) {
 		return errSkipped
 	}
@@ -105,12 +108,10 @@ func (s *server) pages(ctx context.Context, op func(*ldap.Conn) (more bool, err 
 	}
 	defer c.close()
 	for more := true; more && err == nil; {
-		page, cancel := context.WithTimeout(ctx, s.timeout)
-		err = c.do(page, func(l *ldap.Conn) (err error) {
+		err = c.do(ctx, time.Now().Add(s.timeout), searchAnswers, func(l *ldap.Conn) (err error) {
 			more, err = op(l)
 			return err
 		})
-		cancel()
 	}
 	return err
 }

@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"switchpoint/internal/covers"
 	"switchpoint/internal/realserver"
 )
 
 // TestList reads more than one page, with ids, parents and values, and gives all or nothing.
 func TestList(t *testing.T) {
+	covers.Req(t, "LD2")
 	var ldif strings.Builder
 	ldif.WriteString("dn: ou=Desktops,dc=company,dc=com\nobjectClass: organizationalUnit\nou: Desktops\n")
 	const entries = 2*pageSize + 3

@@ -14,6 +14,9 @@ type metrics struct {
 	duration    *prometheus.HistogramVec // operation
 	connections *prometheus.GaugeVec     // server, purpose, state
 	up          *prometheus.GaugeVec     // server
+	limit       *prometheus.GaugeVec     // server, purpose
+	waiting     *prometheus.GaugeVec     // server, purpose
+	opened      *prometheus.CounterVec   // server
 }
 
 func newMetrics(reg prometheus.Registerer, directory string) (*metrics, error) {
@@ -35,13 +38,26 @@ func newMetrics(reg prometheus.Registerer, directory string) (*metrics, error) {
 			Name: "switchpoint_directory_server_up",
 			Help: "1 if the server answered when it was asked last, else 0.",
 		}, []string{"server"}),
+		limit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "switchpoint_directory_concurrency_limit",
+			Help: "Operations that may be under way at once, as adapted to how fast the server answers; max_conns at most.",
+		}, []string{"server", "purpose"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "switchpoint_directory_waiting",
+			Help: "Operations that wait to be let in, as of the last check of the pool.",
+		}, []string{"server", "purpose"}),
+		opened: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchpoint_directory_breaker_opened_total",
+			Help: "How often a server came to count as down.",
+		}, []string{"server"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"directory": directory}, reg)
 	return m, errors.Join(
-		register(reg, &m.operations), register(reg, &m.duration), register(reg, &m.connections), register(reg, &m.up))
+		register(reg, &m.operations), register(reg, &m.duration), register(reg, &m.connections), register(reg, &m.up),
+		register(reg, &m.limit), register(reg, &m.waiting), register(reg, &m.opened))
 }
 
 // register adds a collector, or takes over the one that an earlier Client of the same directory
@@ -87,6 +103,9 @@ func (m *metrics) server(s *server) {
 		idle, busy := p.size()
 		m.connections.WithLabelValues(s.name, purpose, "idle").Set(float64(idle))
 		m.connections.WithLabelValues(s.name, purpose, "busy").Set(float64(busy))
+		state := p.gate.state()
+		m.limit.WithLabelValues(s.name, purpose).Set(float64(state.limit))
+		m.waiting.WithLabelValues(s.name, purpose).Set(float64(state.waiting))
 	}
 }
 
@@ -94,5 +113,7 @@ func (m *metrics) server(s *server) {
 // same server sets them again with its next probe.
 func (m *metrics) forget(s *server) {
 	m.up.DeleteLabelValues(s.name)
-	m.connections.DeletePartialMatch(prometheus.Labels{"server": s.name})
+	for _, v := range []*prometheus.GaugeVec{m.connections, m.limit, m.waiting} {
+		v.DeletePartialMatch(prometheus.Labels{"server": s.name})
+	}
 }

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -41,13 +42,39 @@ func parseName(typed, domain string) (loginName, error) {
 	return n, nil
 }
 
-// buildFilter puts a name into a user filter. Both placeholders are escaped (RFC 4515, 3), and
-// both are replaced in one pass: what the user typed is never looked at for placeholders.
-func buildFilter(filter string, n loginName) string {
-	return strings.NewReplacer(
-		"{user}", ldap.EscapeFilter(n.account),
-		"{upn}", ldap.EscapeFilter(n.full),
-	).Replace(filter)
+// filterTemplate is a user filter cut at its placeholders, once: what a user types is never looked
+// at for placeholders.
+type filterTemplate []string
+
+var placeholder = regexp.MustCompile(`\{user\}|\{upn\}`)
+
+func newFilterTemplate(filter string) filterTemplate {
+	var t filterTemplate
+	end := 0
+	for _, at := range placeholder.FindAllStringIndex(filter, -1) {
+		t = append(t, filter[end:at[0]], filter[at[0]:at[1]])
+		end = at[1]
+	}
+	return append(t, filter[end:])
+}
+
+// build puts a name in, escaped (RFC 4515, 3).
+func (t filterTemplate) build(n loginName) string {
+	account, full := ldap.EscapeFilter(n.account), ""
+	var b strings.Builder
+	for _, part := range t {
+		switch part {
+		case "{user}":
+			part = account
+		case "{upn}":
+			if full == "" {
+				full = ldap.EscapeFilter(n.full)
+			}
+			part = full
+		}
+		b.WriteString(part)
+	}
+	return b.String()
 }
 
 // baseDomain gives the DNS domain of a base DN: "ou=x,dc=company,dc=com" is company.com. It is

@@ -61,7 +61,7 @@ func FuzzUserFilter(f *testing.F) {
 		if len(n.account) > maxName || !utf8.ValidString(n.account) {
 			t.Fatalf("%q became %q", typed, n.account)
 		}
-		p, err := ldap.CompileFilter(buildFilter(DefaultUserFilter, n))
+		p, err := ldap.CompileFilter(newFilterTemplate(DefaultUserFilter).build(n))
 		if err != nil {
 			t.Fatalf("%q gives no filter: %v", typed, err)
 		}
@@ -78,7 +78,7 @@ func FuzzUserFilter(f *testing.F) {
 }
 
 func TestFilterPlaceholdersAreNotSoughtInNames(t *testing.T) {
-	got := buildFilter("(&(uid={user})(mail={upn}))", loginName{account: "{upn}*", full: "(x)"})
+	got := newFilterTemplate("(&(uid={user})(mail={upn}))").build(loginName{account: "{upn}*", full: "(x)"})
 	if want := `(&(uid={upn}\2a)(mail=\28x\29))`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

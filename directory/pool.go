@@ -10,53 +10,24 @@ import (
 // errClosed is the end of a pool whose Client has stopped.
 var errClosed = errors.New("the directory client has stopped")
 
-// pool holds the connections to one server for one purpose. It opens at most as many as it has
-// slots, on demand; the newest idle one serves first, so that a quiet pool shrinks by itself.
-// The one connection that is kept warm is the search connection that the watcher uses: an unbound
-// one that had no request yet would be dropped by Active Directory after 120 s.
+// pool holds the connections to one server for one purpose. It opens at most as many as its gate
+// lets operations in, on demand; the newest idle one serves first, so that a quiet pool shrinks by
+// itself. The one connection that is kept warm is the search connection that the watcher uses: an
+// unbound one that had no request yet would be dropped by Active Directory after 120 s.
 type pool struct {
-	dial  func(context.Context) (*conn, error)
-	slots chan struct{} // a value in it is an operation under way
-	done  chan struct{} // closed by close
+	dial func(context.Context) (*conn, error)
+	gate *gate
 
-	mu   sync.Mutex
-	idle []*conn // by the end of their last use
+	mu     sync.Mutex
+	idle   []*conn // by the end of their last use
+	closed bool
 }
 
 func newPool(size int, dial func(context.Context) (*conn, error)) *pool {
-	return &pool{dial: dial, slots: make(chan struct{}, size), done: make(chan struct{})}
+	return &pool{dial: dial, gate: newGate(size)}
 }
 
-// acquire waits for a slot.
-func (p *pool) acquire(ctx context.Context) error {
-	select {
-	case <-p.done:
-		return errClosed
-	default:
-	}
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	case <-p.done:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// tryAcquire takes a slot if one is free.
-func (p *pool) tryAcquire() bool {
-	select {
-	case p.slots <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *pool) release() { <-p.slots }
-
-// take gives the idle connection that was used last, or nil. The caller holds a slot.
+// take gives the idle connection that was used last, or nil. The caller is inside the gate.
 func (p *pool) take(now time.Time) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,7 +42,7 @@ func (p *pool) take(now time.Time) *conn {
 	return nil
 }
 
-// put gives a connection back, before the slot.
+// put gives a connection back, before the place in the gate.
 func (p *pool) put(c *conn) {
 	if c.usable(time.Now()) && p.keep(c) {
 		return
@@ -82,13 +53,11 @@ func (p *pool) put(c *conn) {
 func (p *pool) keep(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.done:
+	if p.closed {
 		return false
-	default:
-		p.idle = append(p.idle, c)
-		return true
 	}
+	p.idle = append(p.idle, c)
+	return true
 }
 
 // reap closes the idle connections that must not be used any more.
@@ -111,24 +80,23 @@ func (p *pool) reap(now time.Time) {
 	}
 }
 
-// size counts the connections: idle, and slots in use (an operation that still dials counts).
+// size counts the connections: idle, and places taken (an operation that still dials counts).
 func (p *pool) size() (idle, busy int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.idle), len(p.slots)
+	return len(p.idle), p.gate.state().used
 }
 
-// close refuses new operations, waits for those under way, and closes every connection.
+// close refuses new operations, waits for those under way (Config.Timeout ends them at the
+// latest), and closes every connection.
 func (p *pool) close() {
 	p.mu.Lock()
-	close(p.done)
+	p.closed = true
 	idle := p.idle
 	p.idle = nil
 	p.mu.Unlock()
 	for _, c := range idle {
 		c.close()
 	}
-	for range cap(p.slots) {
-		p.slots <- struct{}{} // an operation ends by Config.Timeout at the latest
-	}
+	p.gate.close()
 }

@@ -3,6 +3,8 @@ package directory
 import (
 	"context"
 	"errors"
+	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -13,86 +15,105 @@ var errSkipped = errors.New("the server is down")
 
 // server is one server of the directory with its two pools.
 type server struct {
-	name    string // its URL
-	address string // its host:port
-	timeout time.Duration
-	breaker *breaker
-	search  *pool // bound as the service account
-	bind    *pool // bound as whoever came last: never searched on
+	name      string // its URL
+	address   string // its host:port
+	encrypted bool
+	reported  bool // its exchanges are told to Options.Report: it stands in the configuration
+	timeout   time.Duration
+	facts     atomic.Pointer[facts] // nil until it told them
+	breaker   *breaker
+	search    *pool // bound as the service account
+	bind      *pool // bound as whoever came last: never searched on
 }
 
-func newServer(c Config, password string, raw string) (*server, error) {
+func newServer(c Config, password, raw string, resolver *net.Resolver) (*server, error) {
 	u, err := serverURL(raw)
 	if err != nil {
 		return nil, err
 	}
-	d := dialer{address: u.Host, startTLS: c.StartTLS}
+	s := &server{name: raw, address: u.Host, timeout: c.Timeout, breaker: newBreaker(c.Timeout)}
+	d := dialer{address: u.Host, resolver: resolver, startTLS: c.StartTLS && u.Scheme == "ldap", facts: &s.facts}
 	if u.Scheme == "ldaps" || c.StartTLS {
 		if d.tls, err = c.tlsConfig(u.Hostname()); err != nil {
 			return nil, err
 		}
 	}
+	s.encrypted = d.tls != nil
 	service := d
 	service.bindDN, service.password = c.BindDN, password
-	return &server{
-		name:    raw,
-		address: u.Host,
-		timeout: c.Timeout,
-		breaker: newBreaker(c.Timeout),
-		search:  newPool(c.MaxConns, service.dial),
-		bind:    newPool(c.MaxConns, d.dial),
-	}, nil
+	s.search, s.bind = newPool(c.MaxConns, service.dial), newPool(c.MaxConns, d.dial)
+	return s, nil
 }
 
-// run does op on a connection of p, within s.timeout from the moment that it has a slot. A pooled
+// run does op on a connection of p, within s.timeout from the moment that it is let in. A pooled
 // connection that turns out to be closed is replaced once by a fresh one, where again allows that.
 // The error is a transportError, errSkipped, errClosed, the end of ctx, or the server's answer.
-func (s *server) run(ctx context.Context, p *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
+func (s *server) run(ctx context.Context, p *pool, expect answers, again func(*transportError) bool, op func(*ldap.Conn) error) error {
 	if s.breaker.blocks(time.Now()) {
-		return errSkipped // without a wait for a slot that others hold until their time-out
+		return errSkipped // without a wait for a place that others hold until their time-out
 	}
-	if err := p.acquire(ctx); err != nil {
+	if err := p.gate.enter(ctx); err != nil {
 		return err
 	}
-	defer p.release()
+	var took time.Duration
+	defer func() { p.gate.leave(took) }()
 	if !s.breaker.allow(time.Now()) {
 		return errSkipped
 	}
-	return s.exchange(ctx, p, again, op)
+	var err error
+	took, err = s.exchange(ctx, p, expect, again, op)
+	return err
 }
 
-// exchange is run with a slot in hand.
-func (s *server) exchange(ctx context.Context, p *pool, again func(*transportError) bool, op func(*ldap.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if c := p.take(time.Now()); c != nil {
-		err := c.do(ctx, op)
+// exchange is run with a place in hand. took is what the server needed for it, 0 where that is
+// not known.
+func (s *server) exchange(ctx context.Context, p *pool, expect answers, again func(*transportError) bool, op func(*ldap.Conn) error) (took time.Duration, err error) {
+	began := time.Now()
+	deadline := began.Add(s.timeout)
+	if c := p.take(began); c != nil {
+		err := c.do(ctx, deadline, expect, op)
 		p.put(c)
-		if t, ok := errors.AsType[*transportError](err); !ok || t.timeout || !again(t) {
-			return err
+		t, transport := errors.AsType[*transportError](err)
+		if !transport || t.timeout || !again(t) {
+			return measured(began, err), err
 		}
 	}
-	c, err := p.dial(ctx)
+	dialing, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	c, err := p.dial(dialing)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer p.put(c)
-	return c.do(ctx, op)
+	began = time.Now()
+	err = c.do(ctx, deadline, expect, op)
+	return measured(began, err), err
+}
+
+// measured is the time of an exchange that ended with an answer or for want of one in time.
+func measured(began time.Time, err error) time.Duration {
+	if t, transport := errors.AsType[*transportError](err); transport && !t.timeout || errors.Is(err, context.Canceled) {
+		return 0
+	}
+	return time.Since(began)
 }
 
 // probe asks the rootDSE (RFC 4512, 5.1), which every server lets anybody read. With no free
-// slot it asks nothing: the operations under way will tell.
+// place it asks nothing: the operations under way will tell.
 func (s *server) probe(ctx context.Context) (asked bool, err error) {
-	if !s.search.tryAcquire() {
+	if !s.search.gate.tryEnter() {
 		return false, nil
 	}
-	defer s.search.release()
+	defer s.search.gate.leave(0)
 	s.breaker.probe()
-	return true, s.exchange(ctx, s.search, anyFailure, func(l *ldap.Conn) error {
-		_, err := l.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, seconds(s.timeout), false,
-			"(objectClass=*)", []string{"supportedLDAPVersion"}, nil))
+	_, err = s.exchange(ctx, s.search, searchAnswers, anyFailure, func(l *ldap.Conn) error {
+		res, err := l.Search(factsRequest(seconds(s.timeout)))
+		if err == nil && len(res.Entries) == 1 {
+			s.facts.Store(newFacts(res.Entries[0]))
+		}
 		return err
 	})
+	return true, err
 }
 
 func (s *server) reap(now time.Time) {

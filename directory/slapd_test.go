@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"switchpoint/internal/covers"
 	"switchpoint/internal/realserver"
 )
 
@@ -64,7 +65,7 @@ cn: staff
 member: uid=alice,ou=US,dc=company,dc=com
 `
 
-func slapdConfig(t *testing.T, s *realserver.SlapdServer, url string) Config {
+func slapdConfig(t testing.TB, s *realserver.SlapdServer, url string) Config {
 	t.Helper()
 	secret := filepath.Join(t.TempDir(), "bind")
 	if err := os.WriteFile(secret, []byte(s.AdminPassword+"\n"), 0o600); err != nil {
@@ -74,10 +75,11 @@ func slapdConfig(t *testing.T, s *realserver.SlapdServer, url string) Config {
 }
 
 func TestSlapdLogins(t *testing.T) {
+	covers.Req(t, "LD1", "LD2")
 	s := realserver.Slapd(t, realserver.SlapdOptions{LDIF: people})
 	c := newClient(t, slapdConfig(t, s, s.URL))
 	for _, typed := range []string{"alice", "ALICE", `COMPANY\alice`, "alice@company.com"} {
-		e, err := c.Authenticate(t.Context(), typed, "alice-secret", []string{"mail", "sn"})
+		e, err := c.Authenticate(t.Context(), typed, "alice-secret", []string{"mail", "sn", "memberOf"})
 		if err != nil {
 			t.Fatalf("%s: %v", typed, err)
 		}
@@ -113,6 +115,18 @@ func TestSlapdRefusals(t *testing.T) {
 		{"alice)(|(uid=*", "alice-secret", CodeNoUser},
 		{"{user}", "alice-secret", CodeNoUser},
 		{"al\u200bice", "alice-secret", CodeNoUser},
+		{`COMPANY\*`, "alice-secret", CodeNoUser},
+		{`COMPANY\*)(uid=alice`, "alice-secret", CodeNoUser},
+		{`*)(uid=alice\alice)(|`, "alice-secret", CodeNoUser},
+		{"*@company.com", "alice-secret", CodeNoUser},
+		{"alice)(uid=*@company.com", "alice-secret", CodeNoUser},
+		{"alice@company.com)(uid=*", "alice-secret", CodeNoUser},
+		{"uid=alice,ou=US,dc=company,dc=com", "alice-secret", CodeNoUser},
+		{`\61lice`, "alice-secret", CodeNoUser},
+		{"{upn}", "alice-secret", CodeNoUser},
+		{"alice\x00", "alice-secret", CodeBadName},
+		{"alice", "alice-secret\x00x", CodeWrongPassword},
+		{"alice", "{CLEARTEXT}alice-secret", CodeWrongPassword},
 	} {
 		if _, err := c.Authenticate(t.Context(), r.user, r.password, nil); !errors.Is(err, &RefusedError{Code: r.code}) {
 			t.Errorf("%s: got %v, want %s", r.user, err, r.code)
@@ -125,6 +139,7 @@ func TestSlapdRefusals(t *testing.T) {
 
 // Fifty at once on few connections: everybody gets his own entry and nobody another's bind.
 func TestSlapdConcurrentLogins(t *testing.T) {
+	covers.Req(t, "LD1")
 	var ldif strings.Builder
 	ldif.WriteString("dn: ou=US,dc=company,dc=com\nobjectClass: organizationalUnit\nou: US\n")
 	for i := range 50 {
@@ -149,7 +164,7 @@ func TestSlapdConcurrentLogins(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for _, p := range []*pool{c.servers[0].search, c.servers[0].bind} {
+	for _, p := range []*pool{c.fleet.Load().servers[0].search, c.fleet.Load().servers[0].bind} {
 		if idle, _ := p.size(); idle < 1 || idle > cfg.MaxConns {
 			t.Errorf("%d idle connections afterwards, want 1 to %d", idle, cfg.MaxConns)
 		}
@@ -213,6 +228,7 @@ func TestSlapdPaused(t *testing.T) {
 }
 
 func TestSlapdTLS(t *testing.T) {
+	covers.Req(t, "LD1")
 	s := realserver.Slapd(t, realserver.SlapdOptions{LDIF: people})
 	other := realserver.NewCA(t)
 	for name, c := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ func (c Config) WithDefaults() Config {
 	c.UserFilter = cmp.Or(c.UserFilter, DefaultUserFilter)
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
+	c.ServerOrder = cmp.Or(c.ServerOrder, Ordered)
 	return c
 }
 
@@ -47,6 +49,9 @@ func (c Config) Validate() error {
 	for i, s := range c.Servers {
 		c.checkServer(&probs, fmt.Sprintf("servers[%d]", i), s)
 	}
+	c.checkReferrals(&probs)
+	oneOf(&probs, "server_order", c.ServerOrder, Ordered, RoundRobin)
+	oneOf(&probs, "groups", c.Groups, GroupsToken, GroupsMemberOf, GroupsNested, GroupsNone)
 	c.checkSearch(&probs)
 	c.checkTLS(&probs)
 	if c.Timeout != 0 && (c.Timeout < minTimeout || c.Timeout > maxTimeout) {
@@ -58,8 +63,46 @@ func (c Config) Validate() error {
 	return probs.Err()
 }
 
+func (c Config) checkReferrals(probs *problem.List) {
+	for i, s := range c.Referrals {
+		path := fmt.Sprintf("referrals[%d]", i)
+		if strings.Contains(s, "+srv://") {
+			probs.Addf(path, `write "ldaps://host" of a server`, "%q is no server", s)
+			continue
+		}
+		c.checkServer(probs, path, s)
+		host := func(raw string) string {
+			u, err := serverURL(raw)
+			if err != nil {
+				return raw
+			}
+			return strings.ToLower(u.Hostname())
+		}
+		if slices.ContainsFunc(c.Referrals[:i], func(other string) bool { return host(other) == host(s) }) {
+			probs.Addf(path, "name each host once: a referral is followed by its host", "%q names a host twice", s)
+		}
+	}
+}
+
+func oneOf(probs *problem.List, path, value string, allowed ...string) {
+	if value != "" && !slices.Contains(allowed, value) {
+		probs.Addf(path, "use "+strings.Join(allowed, ", ")+", or leave it out", "%q is not known", value)
+	}
+}
+
 func (c Config) checkServer(probs *problem.List, path, server string) {
 	const cure = `write "ldaps://host", or "ldap://host" with start_tls = true`
+	if name, dns, err := parseSRV(server); dns {
+		switch {
+		case err != nil:
+			probs.Addf(path, `write "ldaps+srv://DOMAIN", or "ldap+srv://DOMAIN" with start_tls = true`, "%s", err)
+		case name.secure && c.StartTLS:
+			probs.Addf(path, "write ldap+srv:// or leave start_tls out", "%q is encrypted from the start, start_tls cannot be used with it", server)
+		case !name.secure && !c.StartTLS && !c.AllowPlain:
+			probs.Addf(path, "write ldaps+srv://, or add start_tls = true; allow_plain = true accepts the risk", "%q would send passwords over the network unencrypted", server)
+		}
+		return
+	}
 	u, err := serverURL(server)
 	if err != nil {
 		probs.Addf(path, cure, "%s", err)
@@ -78,8 +121,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Addresses are host:port of the servers, in their order; servers that are no valid URL are left
-// out, because Validate names them.
+// Addresses are host:port of the servers that have a URL, in their order; servers that are no valid
+// URL are left out, because Validate names them, and those that the DNS names, because they change.
 func (c Config) Addresses() []string {
 	var out []string
 	for _, raw := range c.Servers {
@@ -122,6 +165,9 @@ func (c Config) checkSearch(probs *problem.List) {
 	} else if _, err := ldap.ParseDN(c.BaseDN); err != nil {
 		probs.Addf("base_dn", "write it as dc=company,dc=com", "%q is no DN", c.BaseDN)
 	}
+	if _, err := ldap.ParseDN(c.GroupBase); err != nil {
+		probs.Addf("group_base", "write it as ou=groups,dc=company,dc=com", "%q is no DN", c.GroupBase)
+	}
 	switch {
 	case c.BindDN == "" && c.BindPassword != "":
 		probs.Addf("bind_dn", "name the service account, or leave bind_password out for anonymous searches", "a password without a bind_dn")
@@ -137,7 +183,7 @@ func (c Config) checkSearch(probs *problem.List) {
 	if !strings.Contains(filter, "{user}") && !strings.Contains(filter, "{upn}") {
 		probs.Addf("user_filter", "put {user} where the name belongs, e.g. (uid={user})", "the filter would find the same entry for every name")
 	}
-	if _, err := ldap.CompileFilter(buildFilter(filter, loginName{account: "x", full: "x@y"})); err != nil {
+	if _, err := ldap.CompileFilter(newFilterTemplate(filter).build(loginName{account: "x", full: "x@y"})); err != nil {
 		probs.Addf("user_filter", "correct the filter (RFC 4515), e.g. (&(objectClass=person)(uid={user}))", "%q is no filter: %s", filter, err)
 	}
 }

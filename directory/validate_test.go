@@ -41,6 +41,16 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.Servers[0] = "ldaps://u:hunter2@dc1:x y" }, "servers[0]", "more than scheme"},
 		{func(c *Config) { c.UserFilter = "(uid=x)" }, "user_filter", "same entry"},
 		{func(c *Config) { c.UserFilter = "(uid={user}" }, "user_filter", "is no filter"},
+		{func(c *Config) { c.ServerOrder = "random" }, "server_order", "random"},
+		{func(c *Config) { c.Groups = "all" }, "groups", "all"},
+		{func(c *Config) { c.GroupBase = "groups" }, "group_base", "is no DN"},
+		{func(c *Config) { c.Referrals = []string{"dc9"} }, "referrals[0]", "neither"},
+		{func(c *Config) { c.Referrals = []string{"ldap://dc9.company.com"} }, "referrals[0]", "unencrypted"},
+		{func(c *Config) { c.Referrals = []string{"ldaps+srv://company.com"} }, "referrals[0]", "is no server"},
+		{func(c *Config) { c.Referrals = []string{"ldaps://a:1", "ldaps://A:2"} }, "referrals[1]", "twice"},
+		{func(c *Config) { c.Servers[0] = "ldap+srv://company.com" }, "servers[0]", "unencrypted"},
+		{func(c *Config) { c.Servers[0], c.StartTLS = "ldaps+srv://company.com", true }, "servers[0]", "encrypted from the start"},
+		{func(c *Config) { c.Servers[0] = "ldaps+srv://u:hunter2@company.com" }, "servers[0]", "names no DNS domain"},
 		{func(c *Config) { c.Timeout = time.Millisecond }, "timeout", "1ms"},
 		{func(c *Config) { c.MaxConns = -1 }, "max_conns", "-1"},
 		{func(c *Config) { c.CA = "/no/such/file" }, "ca", "no such file"},
@@ -68,6 +78,11 @@ func TestValidate(t *testing.T) {
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
+	}
+	found := good
+	found.Servers, found.Referrals, found.ServerOrder, found.Groups = []string{"ldaps+srv://company.com", "ldaps://dc9"}, []string{"ldaps://dc8"}, RoundRobin, GroupsNested
+	if err := found.Validate(); err != nil || len(found.Addresses()) != 1 {
+		t.Errorf("%v, %q", err, found.Addresses())
 	}
 	plain := good
 	plain.Servers, plain.AllowPlain = []string{"ldap://dc1"}, true

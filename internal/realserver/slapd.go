@@ -28,14 +28,22 @@ type SlapdOptions struct {
 	AdminPassword string
 	// NoTLS leaves out LDAPS and StartTLS.
 	NoTLS bool
+	// NoMemberOf leaves out the memberof overlay; groups are then loaded with the other entries.
+	NoMemberOf bool
+	// PasswordPolicy is the DN of the default policy (objectClass pwdPolicy, in LDIF) of the ppolicy
+	// overlay; empty leaves the overlay out.
+	PasswordPolicy string
+	// Referral is the URL to which the server refers for entries that are not below Suffix.
+	Referral string
 
 	ports func() (int, error) // for tests; nil = freePort
 }
 
 // SlapdServer is a running OpenLDAP server with an mdb database, the core,
 // cosine and inetorgperson schemas, the memberof overlay and equality indexes
-// on uid, cn and entryUUID. Anonymous clients may read the root DSE and bind;
-// only signed-in ones may search; nobody but AdminDN reads passwords.
+// on uid, cn, member, memberUid and entryUUID. Anonymous clients may read the root
+// DSE and bind; only signed-in ones may search; nobody but AdminDN reads passwords,
+// and everybody may change his own.
 type SlapdServer struct {
 	URL    string // ldap://127.0.0.1:PORT; StartTLS unless NoTLS
 	TLSURL string // ldaps://127.0.0.1:PORT; empty with NoTLS

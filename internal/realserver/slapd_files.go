@@ -27,7 +27,10 @@ func (s *SlapdServer) prepare(ctx context.Context, root string, programs slapdPr
 	if err != nil {
 		return files, err
 	}
-	entries, groups := splitLDIF(o.LDIF)
+	entries, groups := o.LDIF, ""
+	if !o.NoMemberOf {
+		entries, groups = splitLDIF(o.LDIF)
+	}
 	if !hasEntry(o.LDIF, o.Suffix) {
 		entries = base + "\n" + entries
 	}
@@ -36,7 +39,7 @@ func (s *SlapdServer) prepare(ctx context.Context, root string, programs slapdPr
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return files, fmt.Errorf("make data folder: %w", err)
 	}
-	config, err := s.config(data, programs)
+	config, err := s.config(data, programs, o)
 	if err != nil {
 		return files, err
 	}
@@ -53,26 +56,32 @@ func (s *SlapdServer) prepare(ctx context.Context, root string, programs slapdPr
 	return files, err
 }
 
-func (s *SlapdServer) config(data string, programs slapdPrograms) (string, error) {
+func (s *SlapdServer) config(data string, programs slapdPrograms, o SlapdOptions) (string, error) {
 	var b strings.Builder
-	for _, schema := range []string{"core", "cosine", "inetorgperson"} {
+	for _, schema := range []string{"core", "cosine", "nis", "inetorgperson"} {
 		fmt.Fprintf(&b, "include %s\n", filepath.Join(programs.schemata, schema+".schema"))
 	}
 	if programs.modules != "" {
 		fmt.Fprintf(&b, "modulepath %s\nmoduleload back_mdb\nmoduleload memberof\n", programs.modules)
+		if o.PasswordPolicy != "" {
+			b.WriteString("moduleload ppolicy\n")
+		}
 	}
 	fmt.Fprintf(&b, "pidfile %s\n", s.pidFile)
 	if s.CertFile != "" {
 		fmt.Fprintf(&b, "TLSCACertificateFile %s\nTLSCertificateFile %s\nTLSCertificateKeyFile %s\n",
 			s.CAFile, s.CertFile, s.KeyFile)
 	}
-	quoted := make([]string, 0, 3)
-	for _, word := range []string{s.Suffix, s.AdminDN, s.AdminPassword} {
+	quoted := make([]string, 0, 5)
+	for _, word := range []string{s.Suffix, s.AdminDN, s.AdminPassword, o.PasswordPolicy, o.Referral} {
 		q, err := quoteConf(word)
 		if err != nil {
 			return "", err
 		}
 		quoted = append(quoted, q)
+	}
+	if o.Referral != "" {
+		fmt.Fprintf(&b, "referral %s\n", quoted[4])
 	}
 	// 1 GiB is an upper bound of a sparse file, not its size.
 	fmt.Fprintf(&b, `database mdb
@@ -81,11 +90,16 @@ suffix %s
 rootdn %s
 rootpw %s
 directory %s
-index objectClass,uid,cn,entryUUID eq
-overlay memberof
-access to attrs=userPassword by anonymous auth by * none
+index objectClass,uid,cn,member,memberUid,entryUUID eq
+access to attrs=userPassword by self =xw by anonymous auth by * none
 access to * by users read by anonymous auth
 `, quoted[0], quoted[1], quoted[2], data)
+	if !o.NoMemberOf {
+		b.WriteString("overlay memberof\n")
+	}
+	if o.PasswordPolicy != "" {
+		fmt.Fprintf(&b, "overlay ppolicy\nppolicy_default %s\nppolicy_use_lockout\n", quoted[3])
+	}
 	return b.String(), nil
 }
 
