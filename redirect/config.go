@@ -26,7 +26,14 @@ type Destination struct {
 	URL     string `toml:"url"`     // what the client is told, e.g. "https://cb.us.company.com"
 	Cluster string `toml:"cluster"` // whose brokers answer for it; this cluster's own = log in here
 	Peer    string `toml:"peer"`    // name of one trusted peer to ask; empty: any of Cluster
-	Monitor string `toml:"monitor"` // name of a [[monitor]] of the process
+	// Monitor is the name of a [[monitor]] of the process; empty: the is_alive page of URL is asked,
+	// with the defaults of an http or https monitor (RD9).
+	Monitor string `toml:"monitor"`
 	// Address is host:port to probe; default that of URL.
 	Address string `toml:"address"`
+	// CA is a PEM file with the roots to trust for URL; default the system's.
+	CA string `toml:"ca"`
+	// Plain is for brokers that are no Switchpoint: they take no ticket, so the user signs in there
+	// with his password (RD9).
+	Plain bool `toml:"plain"`
 }

@@ -16,6 +16,9 @@ const (
 	No
 )
 
+// String gives the word for people.
+func (a Answer) String() string { return [...]string{"no answer", "yes", "no"}[a] }
+
 // Assigned is the answer of one destination with its reason ("asked us-broker-1", "time-out").
 type Assigned struct {
 	Answer Answer

@@ -3,6 +3,8 @@
 // no clock, no goroutines. Whether a destination is up, and whether a desktop is assigned to the
 // user there, are inputs of the question; every answer carries the reasons that led to it.
 //
+// Review tells people what each rule comes to; it and Decide take the same one.
+//
 // The use is Config -> Validate -> Compile -> Table, then per login Needs (whom to ask about
 // assigned desktops) and Decide:
 //

@@ -120,6 +120,15 @@ func compileRegexp(value string, fold bool) (*regexp.Regexp, error) {
 // Attribute is the directory attribute that the rules look at; the search has to read it.
 func (t *Table) Attribute() string { return t.attribute }
 
+// Rules gives the rules in their order. They belong to the table: read only.
+func (t *Table) Rules() []Rule {
+	rules := make([]Rule, len(t.rules))
+	for i := range t.rules {
+		rules[i] = t.rules[i].Rule
+	}
+	return rules
+}
+
 // Destination gives the destination of that name.
 func (t *Table) Destination(name string) (Destination, bool) {
 	d, ok := t.destinations[name]
