@@ -49,7 +49,7 @@ test-short: ## tests without -race, installing nothing
 
 .PHONY: test-faults
 test-faults: deps ## the failover and outage tests, three times over
-	@scripts/each-target '^Test.*($(FAULTS))' $(GO) test -race -count=3 -timeout 30m -v -run
+	@SWITCHPOINT_FAULTS=long scripts/each-target '^Test.*($(FAULTS))' $(GO) test -race -count=3 -timeout 30m -v -run
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, golangci-lint
@@ -83,6 +83,11 @@ bench-lb: deps build ## the balancer beside HAProxy and nginx (15 minutes); tabl
 bench-cluster: deps build ## job queue, login statement beside pgbench, connects (4 minutes); table, bench-cluster.json
 	bin/switchpoint bench cluster --json bin/bench-cluster.json
 
+.PHONY: bench-logins
+bench-logins: deps build ## logins through the whole chain, storms, a slow directory (45 minutes, as root); tables, bench-logins.json, bench-storm.json, plots
+	bin/switchpoint bench logins --json bin/bench-logins.json --svg bin/bench-logins.svg --cpu-profile bin
+	bin/switchpoint bench storm --json bin/bench-storm.json --svg bin/bench-storm.svg
+
 .PHONY: bench-lb-routing
 bench-lb-routing: deps ## logins through the balancer with one throttled broker, by response time and in turns (1 minute)
 	$(GO) test ./cmd/switchpoint -run '^TestBrokersOfDifferentSpeed$$' -count 1 -v
@@ -96,6 +101,8 @@ bench-smoke: deps build ## every benchmark once: does it still run?
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	bin/switchpoint bench http --quick
 	bin/switchpoint bench cluster --quick
+	bin/switchpoint bench logins --quick
+	bin/switchpoint bench storm --quick
 	bin/switchpoint simulate --quick
 
 .PHONY: ci

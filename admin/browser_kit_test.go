@@ -86,7 +86,7 @@ func (c *liveCluster) node(site int) broker.Node {
 	n := strconv.Itoa(site)
 	config := broker.Config{Cluster: "ny", SiteID: site, Listen: []string{"127.0.0.1:0"}}
 	if site == 4 {
-		config.LoginWait = 42 * time.Second
+		config.LoginDeadline = 42 * time.Second
 	}
 	return broker.Node{
 		Name: "ny-broker-" + n, Datacenter: "new-york", Version: "1.4.0", SiteID: site, IP: "10.20.0.1" + n, MAC: "52:54:00:1c:0e:0" + n,
@@ -222,7 +222,7 @@ func (c *liveCluster) serve(o Options) (s *Server, cert string) {
 	o.Name, o.Log = b.Node().Name, slog.New(slog.DiscardHandler)
 	o.Config = Config{Listen: "127.0.0.1:0", Cert: cert, Key: key, TokenFile: token}
 	o.Pages = ClusterPages(Cluster{
-		Name: b.Cluster(), SiteID: b.Node().SiteID, Brokers: b.Brokers, RemoveBroker: b.RemoveBroker,
+		Name: b.Cluster(), SiteID: b.Node().SiteID, Brokers: b.Brokers, RemoveBroker: b.RemoveBroker, Goals: b.Goals,
 		Jobs: b.Jobs, JobCounts: b.JobCounts, CancelJob: b.CancelJob, RunJobs: b.RunJobs,
 	})
 	return start(c.t, o), cert

@@ -40,7 +40,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	}
 
 	w.click(`nav a[href="/console/cluster"]`)
-	w.needs("Cluster Management", "ny-broker-1", "ny-broker-4", "unavailable", "3 heartbeats missed", "silent for 17 min", "stands apart from the other brokers in login_wait")
+	w.needs("Cluster Management", "ny-broker-1", "ny-broker-4", "unavailable", "3 heartbeats missed", "silent for 17 min", "stands apart from the other brokers in login_deadline")
 	pictures(t, w, "cluster-management")
 	w.open("/console/jobs")
 	pictures(t, w, "job-queue")

@@ -39,7 +39,7 @@ func FuzzColumns(f *testing.F) {
 // Whatever an address asks for, the store is asked for a list that it can make, and the links of the
 // page lead to what they say.
 func FuzzJobQuery(f *testing.F) {
-	for _, seed := range []string{"", "state=pending&kind=center+scan&site=2&order=kind&up=1&page=3&refresh=on", "page=20", "page=21", "site=0", "site=99999999999999999999", "order=run_at;", "kind=%00%ff", "state=pending&state=x"} {
+	for _, seed := range []string{"", "state=pending&kind=center+scan&site=2&order=kind&up=1&page=3&refresh=on", "page=19", "page=20", "page=2&after=j1&skip=950", "skip=-1", "skip=x", "site=0", "site=99999999999999999999", "order=run_at;", "kind=%00%ff", "state=pending&state=x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,14 @@ func (f *fake) cluster() Cluster {
 	}
 	return Cluster{
 		Name: "uk", SiteID: 1,
-		Brokers:      func(context.Context) ([]broker.NodeStatus, error) { return f.brokers, f.fails },
+		Brokers: func(context.Context) ([]broker.NodeStatus, error) { return f.brokers, f.fails },
+		Goals: func(context.Context) ([]broker.Goal, error) {
+			return []broker.Goal{
+				{Name: broker.GoalAvailability, State: broker.GoalMet, Reasons: []string{"brokers live on 2 hosts"}},
+				{Name: broker.GoalRecovery, State: broker.GoalAtRisk, Reasons: []string{"the database has one address"}},
+				{Name: broker.GoalCapacity, State: broker.GoalNotMet, Reasons: []string{"the busiest hour", "all together 2.0/s"}},
+			}, f.fails
+		},
 		RemoveBroker: func(_ context.Context, site int, by string) (int, error) { return 7, act("remove %d by %s", site, by) },
 		Jobs: func(_ context.Context, q broker.JobFilter) ([]broker.Job, error) {
 			f.asked = q
@@ -55,6 +63,7 @@ func (f *fake) cluster() Cluster {
 
 func selectJobs(jobs []broker.Job, q broker.JobFilter) []broker.Job {
 	var out []broker.Job
+	jobs = jobs[slices.IndexFunc(jobs, func(j broker.Job) bool { return j.ID == q.After })+1:]
 	for _, j := range jobs {
 		if (q.ID == "" || j.ID == q.ID) && len(out) < q.Limit {
 			out = append(out, j)
@@ -72,12 +81,14 @@ func newFake() *fake {
 	at := epoch()
 	node := func(site int, name, settings string) broker.NodeStatus {
 		return broker.NodeStatus{
-			Node:      broker.Node{Name: name, Datacenter: "london", Version: "1.4.0", SiteID: site, Booted: at.Add(-26 * time.Hour), UUID: fmt.Sprintf("uuid-%d", site), IP: fmt.Sprintf("10.0.0.%d", site), MAC: "02:00:00:00:00:01", Fingerprint: settings},
+			Node:      broker.Node{Name: name, Datacenter: "london", Version: "1.4.0", SiteID: site, Booted: at.Add(-26 * time.Hour), UUID: fmt.Sprintf("uuid-%d", site), IP: fmt.Sprintf("10.0.0.%d", site), MAC: "02:00:00:00:00:01", Host: "host-id", Fingerprint: settings},
 			Heartbeat: at.Add(-time.Second), Age: time.Second, Live: true, Status: broker.StatusRunning, Reason: "its heartbeat job runs",
 			LastHeartbeat: at.Add(-2 * time.Minute), NextHeartbeat: at.Add(3 * time.Minute), Report: "serves logins",
+			Beat: broker.Beat{Load: broker.HostLoad{CPUs: 4, Average: 1.5, Busy: 0.25, Steal: 0.03}, Carries: 12.5},
 		}
 	}
 	one, two, three, four := node(1, "broker-1", "login_wait:aa"), node(2, "broker-2", "login_wait:aa"), node(3, "broker-3", "login_wait:aa"), node(4, "broker-4", "login_wait:bb")
+	four.ClockOff = -10 * time.Minute
 	two.Status, two.Reason, two.Live, two.Stopped, two.NextHeartbeat = broker.StatusStopped, "its heartbeat job was cancelled", false, true, time.Time{}
 	three.Status, three.Reason, three.Live, three.Missed, three.Age = broker.StatusUnavailable, "3 heartbeats missed", false, 3, 17*time.Minute
 	three.Heartbeat, three.LastHeartbeat = at.Add(-three.Age), time.Time{}

@@ -17,6 +17,7 @@ type Cluster struct {
 
 	Brokers      func(ctx context.Context) ([]broker.NodeStatus, error)
 	RemoveBroker func(ctx context.Context, siteID int, by string) (moved int, err error)
+	Goals        func(ctx context.Context) ([]broker.Goal, error)
 
 	Jobs      func(ctx context.Context, f broker.JobFilter) ([]broker.Job, error)
 	JobCounts func(ctx context.Context) ([]broker.JobCount, error)

@@ -20,8 +20,24 @@ type clusterView struct {
 	Gone     int // unavailable
 	Silent   int // running by the queue, and yet no sign of life for some seconds
 	Warnings []string
+	Goals    []goalView
 	Columns  []column
 	Rows     []brokerRow
+}
+
+// goalView is one of the goals of the cluster; Mark is the class of its badge.
+type goalView struct {
+	broker.Goal
+	Mark string
+}
+
+func goalViews(goals []broker.Goal) []goalView {
+	marks := map[broker.GoalState]string{broker.GoalMet: "running", broker.GoalAtRisk: "differs", broker.GoalNotMet: "unavailable"}
+	out := make([]goalView, len(goals))
+	for i, g := range goals {
+		out[i] = goalView{g, marks[g.State]}
+	}
+	return out
 }
 
 // brokerRow is one broker as the table shows it.
@@ -32,6 +48,8 @@ type brokerRow struct {
 	Config    string // short form of its fingerprint
 	Differs   string // the shared settings in which it stands apart
 	Liveness  string
+	HostLoad  string
+	PerSecond string // logins that it carries
 	Since     string // in words, of a liveness that is none
 	StartedAt stamp
 	LastBeat  stamp // newest heartbeat job that succeeded
@@ -43,8 +61,12 @@ func (c Cluster) clusterPage(v *Visit) (Shown, error) {
 	if err != nil {
 		return Shown{}, err
 	}
+	goals, err := c.Goals(v.Context())
+	if err != nil {
+		return Shown{}, err
+	}
 	at := clockOf(list)
-	out := clusterView{Cluster: c.Name, AsOf: stampOf(at, at), Columns: shownColumns(parseColumns(cookie(v.Request, cookieColumns))), Warnings: warnings(list)}
+	out := clusterView{Goals: goalViews(goals), Cluster: c.Name, AsOf: stampOf(at, at), Columns: shownColumns(parseColumns(cookie(v.Request, cookieColumns))), Warnings: warnings(list)}
 	differ := broker.ConfigDifferences(list)
 	for _, b := range list {
 		switch b.Status {
@@ -65,7 +87,15 @@ func (c Cluster) clusterPage(v *Visit) (Shown, error) {
 
 func (c Cluster) row(b broker.NodeStatus, differs []string, at time.Time) brokerRow {
 	alive, since := liveness(b)
+	load, carries := "", ""
+	if b.Live {
+		load = b.Load.String()
+	}
+	if b.Carries > 0 {
+		carries = fmt.Sprintf("%.1f/s", b.Carries)
+	}
 	return brokerRow{
+		HostLoad: load, PerSecond: carries,
 		NodeStatus: b, Liveness: alive, Since: since, Here: b.SiteID == c.SiteID, Removable: removable(b), Differs: strings.Join(differs, ", "), Config: broker.FingerprintID(b.Fingerprint),
 		StartedAt: stampOf(b.Booted, at), LastBeat: stampOf(b.LastHeartbeat, at), NextBeat: stampOf(b.NextHeartbeat, at),
 	}
@@ -94,6 +124,13 @@ func warnings(list []broker.NodeStatus) []string {
 	for _, b := range list {
 		if d := differ[b.SiteID]; len(d) > 0 {
 			out = append(out, fmt.Sprintf("%s (site id %d) stands apart from the other brokers in %s.", b.Name, b.SiteID, strings.Join(d, ", ")))
+		}
+		if b.ClockWrong() {
+			way := "ahead of"
+			if b.ClockOff < 0 {
+				way = "behind"
+			}
+			out = append(out, fmt.Sprintf("The clock of %s (site id %d) is %s %s the database's. Times in its own log are wrong; the cluster goes by the database's.", b.Name, b.SiteID, span(b.ClockOff.Abs()), way))
 		}
 	}
 	return out

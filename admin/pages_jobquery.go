@@ -12,8 +12,8 @@ import (
 const (
 	maxJobs     = 1000 // that a store lists at most
 	jobsPerPage = 50
-	maxPages    = maxJobs / jobsPerPage
-	maxWord     = 200 // bytes of a kind that is filtered by
+	maxPages    = maxJobs/jobsPerPage - 1 // counted from the start, or from behind a job
+	maxWord     = 200                     // bytes of a kind that is filtered by
 )
 
 var jobStates = []broker.JobState{broker.JobPending, broker.JobRunning, broker.JobFinished, broker.JobCancelled, broker.JobAborted}
@@ -35,8 +35,10 @@ type jobQuery struct {
 	Kind    string
 	Site    int
 	Order   broker.JobOrder
-	Up      bool // smallest first
-	Page    int  // from 1
+	Up      bool   // smallest first
+	Page    int    // from 1
+	After   string // the job that the first page follows; "" is none
+	Skip    int    // jobs before that page
 	Refresh bool
 }
 
@@ -70,12 +72,20 @@ func parseJobQuery(v url.Values) (jobQuery, error) {
 			return bad("pages go from 1 to " + strconv.Itoa(maxPages))
 		}
 	}
+	if q.After = v.Get("after"); len(q.After) > maxWord {
+		return bad("the job is too long")
+	}
+	if text := v.Get("skip"); text != "" {
+		if q.Skip, err = strconv.Atoi(text); err != nil || q.Skip < 0 {
+			return bad(strconv.Quote(text) + " is no number of jobs")
+		}
+	}
 	return q, nil
 }
 
 // filter asks for everything up to the end of the page, and one row more to see whether it goes on.
 func (q jobQuery) filter() broker.JobFilter {
-	f := broker.JobFilter{Site: q.Site, Order: q.Order, Descending: !q.Up, Limit: min(q.Page*jobsPerPage+1, maxJobs)}
+	f := broker.JobFilter{Site: q.Site, After: q.After, Order: q.Order, Descending: !q.Up, Limit: min(q.Page*jobsPerPage+1, maxJobs)}
 	if q.State != "" {
 		f.States = []broker.JobState{q.State}
 	}
@@ -100,9 +110,14 @@ func (q jobQuery) with(change func(*jobQuery)) string {
 	set("order", string(q.Order), q.Order != broker.JobsByScheduled)
 	set("up", "1", q.Up)
 	set("page", strconv.Itoa(q.Page), q.Page > 1)
+	set("after", q.After, q.After != "")
+	set("skip", strconv.Itoa(q.Skip), q.Skip > 0)
 	set("refresh", "on", q.Refresh)
 	return "?" + v.Encode()
 }
+
+// start goes back to the first job.
+func (q *jobQuery) start() { q.Page, q.After, q.Skip = 1, "", 0 }
 
 // Filtered says whether the list is narrowed.
 func (q jobQuery) Filtered() bool { return q.State != "" || q.Kind != "" || q.Site != 0 }
@@ -117,7 +132,10 @@ func (q jobQuery) headers() []header {
 				h.Sorted = "ascending"
 			}
 		}
-		h.Link = q.with(func(q *jobQuery) { q.Up, q.Order, q.Page = q.Order == o.Order && !q.Up, o.Order, 1 })
+		h.Link = q.with(func(q *jobQuery) {
+			q.Up, q.Order = q.Order == o.Order && !q.Up, o.Order
+			q.start()
+		})
 		out = append(out, h)
 	}
 	return out

@@ -26,7 +26,7 @@ type jobsView struct {
 	To      int
 	Before  string // links to the pages on both sides
 	After   string
-	Capped  bool // there are more than can be paged through
+	First   string // link to the first page, from where Before does not lead there
 }
 
 type stateCount struct {
@@ -100,14 +100,20 @@ func (o *jobsView) page(jobs []broker.Job, names map[int]string, at time.Time) {
 	for _, j := range jobs[first:last] {
 		o.Rows = append(o.Rows, rowOf(j, names, at))
 	}
-	o.From, o.To = first+1, last
-	if o.Query.Page > 1 {
+	o.From, o.To = o.Query.Skip+first+1, o.Query.Skip+last
+	switch {
+	case o.Query.Page > 1:
 		o.Before = o.Query.with(func(q *jobQuery) { q.Page-- })
+	case o.Query.After != "":
+		o.First = o.Query.with((*jobQuery).start)
 	}
-	if len(jobs) > last {
+	switch {
+	case len(jobs) <= last:
+	case o.Query.Page < maxPages:
 		o.After = o.Query.with(func(q *jobQuery) { q.Page++ })
+	default: // a list has an end; the next one begins behind it
+		o.After = o.Query.with(func(q *jobQuery) { q.Page, q.After, q.Skip = 1, jobs[last-1].ID, q.Skip+last })
 	}
-	o.Capped = o.Query.Page == maxPages && len(jobs) == maxJobs
 }
 
 // countStates adds the counts of all kinds up, and finds how late the queue is.
@@ -129,7 +135,7 @@ func countStates(counts []broker.JobCount, q jobQuery) (states []stateCount, kin
 			if q.State = s; here {
 				q.State = ""
 			}
-			q.Page = 1
+			q.start()
 		})
 		states = append(states, stateCount{State: s, Count: sums[s], Link: to, Here: here})
 	}

@@ -18,15 +18,17 @@ import (
 // TestClusterPage shows every column of PG1, with the reason of each status and ages by the
 // database's clock.
 func TestClusterPage(t *testing.T) {
-	covers.Req(t, "PG1", "PG2")
+	covers.Req(t, "PG1", "PG2", "OP1", "OP2")
 	b := newTab(t, newFake(), nil)
 	b.cookies[cookieColumns] = strings.ReplaceAll(formatColumns(clusterColumns), "-", "") // all
 	a := b.get("/console/cluster")
 	a.needs(t, "System › Cluster Management", "Running 2", "Stopped 1", "Unavailable 1",
-		"Actions Name IP Address Status Live Version Site ID Data centre Booted Last heartbeat Next heartbeat Missed UUID MAC Configuration Newest report",
-		"Newest report broker-1 this one 10.0.0.1 running its heartbeat job runs alive 1.4.0 1 london 2026-03-03 03:06:07 26 h ago 2026-03-04 05:04:07 2 min ago 2026-03-04 05:09:07 in 3 min 0 uuid-1 02:00:00:00:00:01",
+		"Actions Name IP Address Status Live Version Site ID Data centre Host Carries Booted Last heartbeat Next heartbeat Missed UUID MAC Host ID Configuration Newest report",
+		"Newest report broker-1 this one 10.0.0.1 running its heartbeat job runs alive 1.4.0 1 london load 1.50 of 4 CPUs, busy 25%, steal 3% 12.5/s 2026-03-03 03:06:07 26 h ago 2026-03-04 05:04:07 2 min ago 2026-03-04 05:09:07 in 3 min 0 uuid-1 02:00:00:00:00:01",
 		"Remove broker-2 10.0.0.2 stopped its heartbeat job was cancelled left 1 s ago", "none scheduled",
 		"Remove broker-3 10.0.0.3 unavailable 3 heartbeats missed silent for 17 min", "never",
+		"The clock of broker-4 (site id 4) is 10 min behind the database's.",
+		"Availability met brokers live on 2 hosts Disaster Recovery at risk the database has one address Capacity not met the busiest hour all together 2.0/s",
 		"broker-4", "broker-4 (site id 4) stands apart from the other brokers in login_wait.", "differs login_wait",
 		"Customize columns", "Refresh every 30 s")
 	if strings.Contains(a.body, "http-equiv") || !strings.Contains(b.get("/console/cluster?refresh=on").body, `<meta http-equiv="refresh" content="30">`) {
@@ -162,11 +164,21 @@ func TestJobsPaging(t *testing.T) {
 	}
 	second := b.get("/console/jobs" + html.UnescapeString(next[1]))
 	second.needs(t, "Jobs 51 to 100", "t0050", "Previous 50", "Next 50")
-	last := b.get("/console/jobs?page=20")
-	last.needs(t, "Jobs 951 to 1000", "The list ends here")
-	if strings.Contains(last.text(), "Next 50") || f.asked.Limit != maxJobs {
-		t.Errorf("the last page goes on, asked for %d", f.asked.Limit)
+	// Behind the last page of a list that the store makes at most, the next list begins.
+	last := b.get("/console/jobs?page=19")
+	last.needs(t, "Jobs 901 to 950", "Next 50", "Previous 50")
+	next = regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(last.body)
+	if next == nil || f.asked.Limit > maxJobs {
+		t.Fatalf("the list ends, asked for %d", f.asked.Limit)
 	}
+	behind := b.get("/console/jobs" + html.UnescapeString(next[1]))
+	behind.needs(t, "Jobs 951 to 1000", "t0950", "First 50", "Next 50")
+	if f.asked.After != "j949" || strings.Contains(behind.text(), "t0949") {
+		t.Errorf("asked for the jobs after %q", f.asked.After)
+	}
+	next = regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(behind.body)
+	b.get("/console/jobs"+html.UnescapeString(next[1])).needs(t, "Jobs 1001 to 1050", "t1000", "Previous 50")
+	b.get("/console/jobs?page=3&after=j1080&skip=1081").needs(t, "No job is like that")
 	f.jobs = f.jobs[:60]
 	b.get("/console/jobs?page=3").needs(t, "No job is like that")
 }

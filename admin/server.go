@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+
+	"switchpoint/broker"
 )
 
 // SocketName is the file name of the admin socket in the state directory.
@@ -99,6 +101,7 @@ func (s *Server) add(l net.Listener, h http.Handler, log *slog.Logger) {
 	s.listeners = append(s.listeners, l)
 	s.servers = append(s.servers, &http.Server{
 		Handler:           h,
+		ConnContext:       broker.FromConnection, // for the log rows of what an operator changes
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,

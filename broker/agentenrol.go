@@ -30,8 +30,8 @@ func (b *Broker) NewEnrolToken(ctx context.Context, desktop, pool string, life t
 		return "", fmt.Errorf("a token can live from %s to %s", minEnrolLife, maxEnrolLife)
 	}
 	token := newEnrolToken()
-	row := b.newRow(LogAgent, "", "")
-	row.User, row.Desktop = clip(who), desktop
+	row := b.operatorRow(ctx, LogAgent, who)
+	row.Desktop, row.Duration = desktop, sinceArrival(time.Now())
 	row.Reason = []string{fmt.Sprintf("enrolment token for desktop %q, good for %s", desktop, life)}
 	if pool != "" {
 		row.Reason = []string{fmt.Sprintf("enrolment token for the desktops of pool %q, good for %s", pool, life)}
@@ -86,8 +86,8 @@ func (b *Broker) Agents(ctx context.Context, desktop string) ([]AgentStatus, err
 // to anybody else until their agents report a clean reset; those that do not within wait are
 // quarantined (BR5). why and who are for the log.
 func (b *Broker) HoldForReset(ctx context.Context, names []string, wait time.Duration, why, who string) (int, error) {
-	row := b.newRow(LogAgent, "", "")
-	row.User = clip(who)
+	row := b.operatorRow(ctx, LogAgent, who)
+	row.Duration = sinceArrival(time.Now())
 	row.Reason = []string{fmt.Sprintf("%d desktops wait for a clean reset: %s", len(names), why)}
 	return b.o.Store.HoldForReset(ctx, names, newID(), wait, row)
 }
@@ -95,8 +95,8 @@ func (b *Broker) HoldForReset(ctx context.Context, names []string, wait time.Dur
 // ClearDesktop gives a desktop back to its pool that waits for a reset or is quarantined; the operator
 // who vouches for it.
 func (b *Broker) ClearDesktop(ctx context.Context, name, who string) error {
-	row := b.newRow(LogAgent, "", "")
-	row.User, row.Desktop = clip(who), clip(name)
+	row := b.operatorRow(ctx, LogAgent, who)
+	row.Desktop, row.Duration = clip(name), sinceArrival(time.Now())
 	row.Reason = []string{"the operator vouches for the desktop: it is clean"}
 	return b.o.Store.ClearDesktop(ctx, name, row)
 }

@@ -6,7 +6,7 @@ import (
 	"switchpoint/healthcheck/isalive"
 )
 
-// modeNormal is the only mode of a broker without outage handling.
+// modeNormal is the only mode of a broker without outage handling (DC5).
 const modeNormal = "normal"
 
 // Alive is what the is_alive page says now (AL1, AL4, AL5). It asks nobody: the background
@@ -16,11 +16,21 @@ const modeNormal = "normal"
 // at least one directory answers if any is configured. "backend" is 200 while broker and the
 // whole back end are on line: all directories must answer.
 func (b *Broker) Alive() isalive.Answer {
-	a := isalive.Answer{Status: http.StatusOK, Mode: modeNormal, Active: b.admit.active(), Capacity: b.admit.capacity()}
+	q := b.admit.state()
+	mode, _ := b.mode()
+	a := isalive.Answer{Status: http.StatusOK, Mode: mode, Active: q.working + q.waiting, Capacity: b.admit.capacity()}
 	if b.notServing() != "" {
 		a.Status = http.StatusServiceUnavailable
 	}
 	return a
+}
+
+// mode says how the store serves.
+func (b *Broker) mode() (mode, refuses string) {
+	if b.o.Outage == nil {
+		return modeNormal, ""
+	}
+	return b.o.Outage()
 }
 
 // NotServing says why no login can be served now, or "".
@@ -28,7 +38,10 @@ func (b *Broker) NotServing() string { return b.notServing() }
 
 // notServing says why no login can be served, or "".
 func (b *Broker) notServing() string {
+	_, refuses := b.mode()
 	switch {
+	case refuses != "":
+		return refuses
 	case b.fenced.Load():
 		return "another process has taken over the site id"
 	case b.left():
@@ -37,8 +50,8 @@ func (b *Broker) notServing() string {
 		return "the database does not answer"
 	case b.writeDown.Load():
 		return "the database cannot be written"
-	case b.admit.active() >= b.admit.capacity():
-		return "all places are taken"
+	case b.admit.state().crowded:
+		return "too many logins wait"
 	}
 	directories := b.table.Load().directories
 	healthy := 0

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Change is one line of the difference between two setups.
@@ -35,6 +36,7 @@ func (c Change) String() string {
 // written. An invalid setup is a problem.List; ErrConflict means that somebody else changed the
 // setup meanwhile. who is the admin, for the log.
 func (b *Broker) Apply(ctx context.Context, s Setup, dryRun bool, who string) ([]Change, error) {
+	arrived := time.Now()
 	if err := b.usable(s); err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func (b *Broker) Apply(ctx context.Context, s Setup, dryRun bool, who string) ([
 	if dryRun || len(changes) == 0 && version > 0 {
 		return changes, nil
 	}
-	return changes, b.replace(ctx, s, version, who, changes)
+	return changes, b.replace(ctx, s, version, who, changes, arrived)
 }
 
 // Setup is what the cluster's database holds, with its version.
@@ -62,7 +64,7 @@ func (b *Broker) Seed(ctx context.Context, s Setup) (bool, error) {
 	if err := b.usable(s); err != nil {
 		return false, err
 	}
-	err := b.replace(ctx, s.WithDefaults(), 0, "seed", nil)
+	err := b.replace(ctx, s.WithDefaults(), 0, "seed", nil, time.Now())
 	if errors.Is(err, ErrConflict) { // another broker of the cluster was first
 		return false, b.loadSetup(ctx)
 	}
@@ -80,14 +82,14 @@ func (b *Broker) usable(s Setup) error {
 	return err
 }
 
-func (b *Broker) replace(ctx context.Context, s Setup, version int64, who string, changes []Change) error {
-	row := b.newRow(LogSetup, "", "")
-	row.User = clip(who)
+func (b *Broker) replace(ctx context.Context, s Setup, version int64, who string, changes []Change, arrived time.Time) error {
+	row := b.operatorRow(ctx, LogSetup, who)
 	row.Reason = []string{fmt.Sprintf("setup version %d", version+1)}
 	const shown = 100
 	for _, c := range changes[:min(len(changes), shown)] {
 		row.Reason = append(row.Reason, c.String())
 	}
+	row.Duration = sinceArrival(arrived)
 	if _, err := b.o.Store.ReplaceSetup(ctx, s, version, row); err != nil {
 		return err
 	}
@@ -119,6 +121,7 @@ func diff(a, b Setup) []Change {
 		{"policy", a.Policies, b.Policies, "name"},
 		{"assignment", a.Assignments, b.Assignments, "desktop"},
 		{"user", a.Users, b.Users, "name"},
+		{"limits", []Limits{a.Limits}, []Limits{b.Limits}, ""}, // one, without a name
 	} {
 		out = append(out, diffList(part.thing, part.from, part.to, part.key)...)
 	}
@@ -158,7 +161,10 @@ func items(list any, key string) (map[string]map[string]any, []string) {
 	for i := range v.Len() {
 		m := make(map[string]any)
 		tomlFields(v.Index(i), m)
-		name := fmt.Sprint(m[key])
+		name := ""
+		if key != "" {
+			name = fmt.Sprint(m[key])
+		}
 		byKey[name] = m
 		order = append(order, name)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 const (
 	assignedDeadline = time.Second      // RD7
 	assignedKeep     = 30 * time.Second // RD7
+	assignedSilence  = 2 * time.Second  // for which a cluster that did not answer is not asked again
 	assignedMax      = 10_000           // answers kept
 )
 
@@ -32,10 +34,37 @@ func (b *Broker) AnswerAssigned(ctx context.Context, q AssignedQuestion) (bool, 
 	return b.o.Store.Assigned(ctx, q.Directory, canonicalUser(q.User))
 }
 
-// assignedCache keeps answers of other clusters for a short while. Failures are not kept.
+// assignedCache keeps answers of other clusters for a short while. That a cluster did not answer is kept
+// for a shorter one: while it is silent, each question costs a login the whole deadline.
 type assignedCache struct {
 	mu      sync.Mutex
 	answers map[assignedKey]assignedAnswer
+	silent  map[string]silence // by destination
+}
+
+type silence struct {
+	err error
+	at  time.Time
+}
+
+// silence gives why the destination did not answer a moment ago; nil: it may be asked.
+func (c *assignedCache) silence(destination string, now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.silent[destination]; now.Sub(s.at) < assignedSilence {
+		return s.err
+	}
+	return nil
+}
+
+// failed notes that the destination did not answer.
+func (c *assignedCache) failed(destination string, err error, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.silent == nil {
+		c.silent = make(map[string]silence)
+	}
+	c.silent[destination] = silence{err, now}
 }
 
 type assignedKey struct {
@@ -85,10 +114,16 @@ func (b *Broker) askOne(ctx context.Context, d redirect.Destination, q AssignedQ
 	k := assignedKey{d.Name, q}
 	now := time.Now()
 	if a, ok := b.assigned.get(k, now); ok {
-		return assignedReason(a.yes, fmt.Sprintf("asked %s ago", now.Sub(a.at).Round(time.Second)))
+		return assignedReason(a.yes, fmt.Sprintf("cluster %s said so %s ago", d.Cluster, now.Sub(a.at).Round(time.Second)))
+	}
+	if err := b.assigned.silence(d.Name, now); err != nil {
+		return redirect.Assigned{Reason: "not asked again yet: " + err.Error()}
 	}
 	yes, err := b.askCluster(ctx, d, q)
 	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // what it answers to others may be of use
+			b.assigned.failed(d.Name, err, time.Now())
+		}
 		b.log.Warn("destination did not say whether a desktop is assigned", "destination", d.Name, "error", err)
 		return redirect.Assigned{Reason: err.Error()}
 	}

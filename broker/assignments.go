@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -45,6 +46,7 @@ type assignmentRow struct {
 // read or the store did not answer; what is wrong with a line stands in the report. who is the
 // operator, for the log.
 func (b *Broker) ImportAssignments(ctx context.Context, file io.Reader, dryRun bool, who string) (ImportReport, error) {
+	arrived := time.Now()
 	rows, err := parseAssignments(io.LimitReader(file, maxAssignmentFile+1))
 	if err != nil {
 		return ImportReport{}, err
@@ -60,8 +62,8 @@ func (b *Broker) ImportAssignments(ctx context.Context, file io.Reader, dryRun b
 		}
 		list, at = append(list, rows[i].to), append(at, i)
 	}
-	row := b.newRow(LogSetup, "", "")
-	row.User = clip(who)
+	row := b.operatorRow(ctx, LogSetup, who)
+	row.Duration = sinceArrival(arrived)
 	row.Reason = []string{fmt.Sprintf("%d assignments were imported", len(list))}
 	ctx, cancel := context.WithTimeout(ctx, inventoryBound)
 	defer cancel()

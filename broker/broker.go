@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,25 +35,39 @@ type Options struct {
 	// UUID, IP, MAC and Fingerprint as in Node; Booted is the start of the process when zero, and
 	// Fingerprint that of Config when empty.
 	UUID, IP, MAC, Fingerprint string
-	Booted                     time.Time
-	Store                      Store
-	Log                        *slog.Logger
-	Metrics                    prometheus.Registerer
-	Monitors                   []string // names of the process's [[monitor]] entries
+	// Host as in Node; empty: that of this process.
+	Host     string
+	Booted   time.Time
+	Store    Store
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+	Monitors []string // names of the process's [[monitor]] entries
 
-	// SetChecks is told which checks destinations and directories need whenever that changes; Ref and
-	// Snapshot read their states. All three nil: every destination counts as available.
-	SetChecks func([]healthcheck.Key)
+	// SetChecks is told which checks destinations and directories need whenever that changes, and the
+	// monitors of destinations that name none; Ref and Snapshot read their states. All three nil: every
+	// destination counts as available.
+	SetChecks func([]healthcheck.Monitor, []healthcheck.Key)
 	Ref       func(healthcheck.Key) healthcheck.Ref
 	Snapshot  func() *healthcheck.Snapshot
 	// Report takes how each exchange with a directory server went, for directories with a monitor.
 	Report func(healthcheck.Ref, healthcheck.Outcome)
+
+	// Outage says in which mode the store serves, and why it serves nobody now, or ""; nil: from the
+	// database, always.
+	Outage func() (mode, refuses string)
 
 	// AskAssigned asks the cluster of d over the peer channel; nil: nobody can be asked.
 	AskAssigned func(ctx context.Context, d redirect.Destination, q AssignedQuestion) (bool, error)
 	// AskSession asks the broker of this cluster with that name over the peer channel; nil: nobody
 	// can be asked, and sessions of other brokers are read from the store.
 	AskSession func(ctx context.Context, broker string, q SessionQuestion) (SessionAnswer, error)
+	// AskWaiting asks the same for the outcome of a login; nil: nobody can be asked, and who waits at
+	// another broker has to sign in again.
+	AskWaiting func(ctx context.Context, broker string, q WaitingQuestion) (WaitingAnswer, error)
+	// Trusts says whether a cluster has trusted peers of this process; AskTicketKey asks them for the key
+	// of that cluster's tickets. Nil: no tickets are issued or taken.
+	Trusts       func(cluster string) bool
+	AskTicketKey func(ctx context.Context, cluster string) (TicketKey, error)
 }
 
 // Broker is one broker process of a cluster. Its methods are safe for concurrent use.
@@ -68,7 +83,9 @@ type Broker struct {
 	assigned  assignedCache
 	sessions  sessionCache
 	originals originals // who has signed in the sessions of other brokers
-	dummy     phc       // what the password of an unknown local user is compared with
+	issuers   issuers   // whose tickets have come here
+	redirects redirectCounts
+	gate      *gate // who has failed to sign in too often
 
 	hashing   chan struct{} // bounds the memory that local sign-ins take at once
 	recording chan struct{} // bounds the refusals that are being written: a flood of them must not starve logins
@@ -80,6 +97,8 @@ type Broker struct {
 	beating   sync.Mutex    // held by a beat, and while the store takes the broker out
 	reload    chan struct{} // asks for a reload before the next poll
 	beats     beats         // heartbeats of agents that wait for their batch
+	host      *hostMeter    // how busy the host is
+	goals     goalWatch     // how the cluster stands to its goals
 	jobAdded  chan struct{} // tells the worker of this process of a job
 }
 
@@ -92,6 +111,7 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	if o.Store == nil {
 		return nil, errors.New("broker: Options.Store is missing")
 	}
+	o.Host = cmp.Or(o.Host, hostID())
 	if o.Booted.IsZero() {
 		o.Booted = time.Now()
 	}
@@ -106,10 +126,10 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 		hashing: make(chan struct{}, runtime.GOMAXPROCS(0)), recording: make(chan struct{}, recordAtOnce),
 	}
 	b.table.Store(&table{}) // never nil, not even for a scrape during New
-	b.admit = newAdmission(b.cfg.Capacity, b.cfg.LoginWait)
-	if err := b.makeDummy(); err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
-	}
+	b.admit = newAdmission(b.cfg.Capacity, b.cfg.LoginDeadline, b.cfg.sharedSources())
+	b.admit.work, b.admit.lost = b.workLogin, b.loseLogin
+	b.gate = newGate(b.cfg.SiteID, b.cfg.sharedSources())
+	b.host = newHostMeter()
 	var err error
 	if b.metrics, err = newMetrics(b, o.Metrics); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
@@ -123,19 +143,11 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	return b, nil
 }
 
-func (b *Broker) makeDummy() error {
-	hash, err := HashPassword("nobody has this password")
-	if err != nil {
-		return err
-	}
-	b.dummy, err = parsePHC(hash)
-	return err
-}
-
 // join presents this process to the cluster; the first one creates it.
 func (b *Broker) join(ctx context.Context) error {
 	proposal := Cluster{Name: b.cfg.Cluster}
 	rand.Read(proposal.Secret[:]) // never fails (crypto/rand)
+	rand.Read(proposal.TicketKey[:])
 	m, err := b.o.Store.Join(ctx, b.Node(), proposal, Liveness)
 	if err != nil {
 		return err
@@ -148,7 +160,7 @@ func (b *Broker) join(ctx context.Context) error {
 func (b *Broker) Node() Node {
 	return Node{
 		Name: b.o.Name, Datacenter: b.o.Datacenter, Version: b.o.Version, SiteID: b.cfg.SiteID, Booted: b.o.Booted,
-		UUID: b.o.UUID, IP: b.o.IP, MAC: b.o.MAC, Fingerprint: b.o.Fingerprint,
+		UUID: b.o.UUID, IP: b.o.IP, MAC: b.o.MAC, Host: b.o.Host, Fingerprint: b.o.Fingerprint,
 	}
 }
 

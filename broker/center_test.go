@@ -132,7 +132,7 @@ func TestCenters(t *testing.T) {
 	if got, err := b.runScan(t, "cloud"); got != "the center is gone" {
 		t.Error(got, err)
 	}
-	if err := b.ScanCenter(t.Context(), "cloud"); err == nil {
+	if err := b.ScanCenter(t.Context(), "cloud", "test"); err == nil {
 		t.Error("a center that has gone is scanned")
 	}
 }

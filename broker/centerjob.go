@@ -183,13 +183,17 @@ func (b *Broker) syncInventoryJobs(ctx context.Context) error {
 	return nil
 }
 
-// ScanCenter puts a scan of the center at the head of the queue.
-func (b *Broker) ScanCenter(ctx context.Context, name string) error {
+// ScanCenter puts a scan of the center at the head of the queue, for the operator that by names.
+func (b *Broker) ScanCenter(ctx context.Context, name, by string) error {
+	arrived := time.Now()
 	if _, err := b.table.Load().center(name); err != nil {
 		return err
 	}
 	// Not Unique: the recurring one is in the queue already.
 	_, err := b.AddJobs(ctx, NewJob{Kind: KindCenterScan, Target: name})
+	if err == nil {
+		b.operatorDid(ctx, by, "has asked for a scan of center "+name, arrived)
+	}
 	return err
 }
 
@@ -199,12 +203,12 @@ func (b *Broker) Centers(ctx context.Context) ([]CenterStatus, error) { return b
 // ConfirmVanish lets the next scan of a center mark the desktops that the newest one waits to mark,
 // and asks for that scan. who is the operator, for the log.
 func (b *Broker) ConfirmVanish(ctx context.Context, center, who string) (int, error) {
-	row := b.newRow(LogSetup, "", "")
-	row.User = clip(who)
+	row := b.operatorRow(ctx, LogSetup, who)
+	row.Duration = sinceArrival(time.Now())
 	row.Reason = []string{fmt.Sprintf("center %s: the vanished desktops were confirmed", center)}
 	n, err := b.o.Store.ConfirmVanish(ctx, center, row)
 	if err != nil {
 		return 0, err
 	}
-	return n, b.ScanCenter(ctx, center)
+	return n, b.ScanCenter(ctx, center, who)
 }

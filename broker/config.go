@@ -18,13 +18,19 @@ type Config struct {
 	Seed    string   `toml:"seed"` // broker.toml that fills an empty database
 	// TrustedProxies lists prefixes whose X-Forwarded-For is believed (LG6).
 	TrustedProxies []string `toml:"trusted_proxies"`
+	// LimitsExempt lists prefixes of addresses behind which many users sit (NAT): [limits] counts nothing
+	// by them, and only their users. The trusted proxies belong to them.
+	LimitsExempt []string `toml:"limits_exempt"`
 	// IsAlive is "serving" (default: 200 while logins can be served) or "backend" (AL4).
 	IsAlive string `toml:"is_alive"`
 	// Capacity is how many logins may be in work at once; default 64.
 	Capacity int `toml:"capacity"`
-	// LoginWait is how long a login may wait for a free place before it is refused as busy;
-	// default 2s.
-	LoginWait time.Duration `toml:"login_wait"`
+	// AnswerWithin is after how long a login that has not ended is answered with the id to ask for
+	// its outcome by (LG1), and how long a question for that waits; default 10s.
+	AnswerWithin time.Duration `toml:"answer_within"`
+	// LoginDeadline is how long after its arrival a login may be answered; one that still waits in
+	// the queue by then is refused. Default 120s (LG1).
+	LoginDeadline time.Duration `toml:"login_deadline"`
 	// SessionLifetime is how long a user stays signed in at most; default 10h.
 	SessionLifetime time.Duration `toml:"session_lifetime"`
 	// SessionExpiry is after how long without use a user is signed out, where his policy does not
@@ -32,7 +38,11 @@ type Config struct {
 	SessionExpiry string `toml:"session_expiry"`
 	// LogRetention is how long log rows are kept; default 720h (30 days, PU1).
 	LogRetention time.Duration `toml:"log_retention"`
-	Database     Database      `toml:"database"`
+	// DesktopPatience is how long a desktop in use, without an agent, may not answer until its user
+	// loses it: a reboot must not cost him his desktop. Default 10m.
+	DesktopPatience time.Duration `toml:"desktop_patience"`
+	Database        Database      `toml:"database"`
+	Outage          Outage        `toml:"outage"`
 }
 
 // Setup is what broker.toml says and the database holds: it reaches every broker of the cluster.
@@ -47,6 +57,7 @@ type Setup struct {
 	Policies     []Policy               `toml:"policy"`
 	Assignments  []Assignment           `toml:"assignment"`
 	Users        []LocalUser            `toml:"user"`
+	Limits       Limits                 `toml:"limits" json:",omitzero"`
 }
 
 // Directory is a directory with the redirect rules that stand on it (RD1).

@@ -12,9 +12,11 @@ import (
 // Defaults of the [broker] section.
 const (
 	DefaultCapacity        = 64
-	DefaultLoginWait       = 2 * time.Second
+	DefaultAnswerWithin    = 10 * time.Second
+	DefaultLoginDeadline   = 120 * time.Second
 	DefaultSessionLifetime = 10 * time.Hour
 	DefaultLogRetention    = 30 * 24 * time.Hour
+	DefaultDesktopPatience = 10 * time.Minute
 
 	maxCapacity = 100_000
 	maxSiteID   = 65535
@@ -30,11 +32,14 @@ const (
 func (c Config) WithDefaults() Config {
 	c.IsAlive = cmp.Or(c.IsAlive, AliveServing)
 	c.Capacity = cmp.Or(c.Capacity, DefaultCapacity)
-	c.LoginWait = cmp.Or(c.LoginWait, DefaultLoginWait)
+	c.AnswerWithin = cmp.Or(c.AnswerWithin, DefaultAnswerWithin)
+	c.LoginDeadline = cmp.Or(c.LoginDeadline, DefaultLoginDeadline)
 	c.SessionLifetime = cmp.Or(c.SessionLifetime, DefaultSessionLifetime)
 	c.SessionExpiry = cmp.Or(c.SessionExpiry, ExpiryNever)
 	c.LogRetention = cmp.Or(c.LogRetention, DefaultLogRetention)
+	c.DesktopPatience = cmp.Or(c.DesktopPatience, DefaultDesktopPatience)
 	c.Database = c.Database.withDefaults()
+	c.Outage = c.Outage.withDefaults(c.Database)
 	return c
 }
 
@@ -55,19 +60,27 @@ func (c Config) Validate() error {
 			l.Addf(index("trusted_proxies", i), `write an address or a prefix, e.g. "10.0.0.0/8"`, "%q is no address prefix", p)
 		}
 	}
+	for i, p := range c.LimitsExempt {
+		if _, err := ParsePrefix(p); err != nil {
+			l.Addf(index("limits_exempt", i), `write an address or a prefix, e.g. "192.0.2.0/28"`, "%q is no address prefix", p)
+		}
+	}
 	if c.IsAlive != AliveServing && c.IsAlive != AliveBackend {
 		l.Addf("is_alive", `write "serving" or "backend"`, "unknown is_alive %q", c.IsAlive)
 	}
 	if c.Capacity < 1 || c.Capacity > maxCapacity {
 		l.Addf("capacity", "leave it out for the default of 64", "capacity %d is not in 1..%d", c.Capacity, maxCapacity)
 	}
-	checkSpan(&l, "login_wait", c.LoginWait, time.Millisecond, time.Minute)
+	checkSpan(&l, "answer_within", c.AnswerWithin, 10*time.Millisecond, time.Minute)
+	checkSpan(&l, "login_deadline", c.LoginDeadline, time.Second, 10*time.Minute)
 	checkSpan(&l, "session_lifetime", c.SessionLifetime, time.Second, 30*24*time.Hour)
 	if _, err := parseExpiry(c.SessionExpiry); err != nil {
 		l.Addf("session_expiry", expiryCure(), "%v", err)
 	}
 	checkSpan(&l, "log_retention", c.LogRetention, time.Hour, 10*365*24*time.Hour)
+	checkSpan(&l, "desktop_patience", c.DesktopPatience, time.Minute, 24*time.Hour)
 	c.Database.validate(&l)
+	c.Outage.validate(&l)
 	return l.Err()
 }
 

@@ -15,9 +15,6 @@ const (
 	desktopCheckEvery = time.Minute
 	desktopsPerPage   = 512
 	desktopsTogether  = 64 // dialled at once
-	// desktopPatience is how long a desktop in use, without an agent, may not answer until its claim
-	// ends: a reboot must not cost the user his desktop.
-	desktopPatience = 10 * time.Minute
 )
 
 // desktopCheckJob ends what nobody else can end: waiting for a reset that is not reported, and claims
@@ -88,7 +85,7 @@ func (b *Broker) probeClaims(ctx context.Context, page []UnwatchedClaim) (ended 
 	}
 	ctx, cancel := context.WithTimeout(ctx, inventoryBound)
 	defer cancel()
-	return b.o.Store.RecordProbes(ctx, answer, silent, desktopPatience)
+	return b.o.Store.RecordProbes(ctx, answer, silent, b.cfg.DesktopPatience)
 }
 
 func indexes(n int) []int {

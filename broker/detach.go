@@ -25,6 +25,7 @@ func (b *Broker) left() bool {
 // ones stay assigned to it until it is removed at another broker. The process goes on without a
 // broker; started again with the same database, it joins again (LV3). A failed Detach may be repeated.
 func (b *Broker) Detach(ctx context.Context, by string, idle <-chan struct{}) error {
+	arrived := time.Now()
 	b.detach.Lock()
 	defer b.detach.Unlock()
 	if !b.left() {
@@ -43,8 +44,8 @@ func (b *Broker) Detach(ctx context.Context, by string, idle <-chan struct{}) er
 	if err := b.o.Store.Detach(ctx, b.Member()); err != nil {
 		return err
 	}
-	row := b.newRow(LogCluster, "", "")
+	row := b.operatorRow(ctx, LogCluster, by)
 	row.Reason = []string{fmt.Sprintf("%s has taken the broker with site id %d out of the cluster; its pending jobs stay its own until it is removed", by, b.cfg.SiteID)}
-	b.record(ctx, row, time.Now())
+	b.record(ctx, row, arrived)
 	return nil
 }

@@ -10,6 +10,13 @@
 //	                       refused at    v unavailable                one transaction
 //	                       300 ms      redirected or refused
 //
+// Admission is the queue of logins (LG1): capacity of them are in work, the others wait in one lane for
+// each client address, and the lanes take turns. A login that cannot be answered by its deadline, which
+// counts from its arrival, is refused at once where the measured rate says so, else when the deadline comes:
+// no answer is a late yes. After answer_within its client is told an id to ask for the outcome by, at any
+// broker of the cluster; the login goes on in a goroutine that Run waits for. queue (admissionqueue.go)
+// decides, without clock and lock; admission and pending (waiting.go) are what stands around it.
+//
 // The table is the compiled setup (directories, rules, policies), immutable behind one pointer.
 // The setup itself lives in the store; every broker asks for its version once a second and
 // compiles a new table when it moved. A setup that cannot be used leaves the old one in place.
@@ -53,10 +60,31 @@
 // happened; its jobs were taken back 8 s after its last renewal, its own clock ends their contexts
 // as soon as it runs, and the store refuses whatever it still says about them.
 //
+// With each beat a broker says how busy its host is (HostLoad), how many logins it carries, and what its
+// clock shows; nothing is decided by that clock. Goals judges availability, disaster recovery and capacity
+// apart (OP1), from the rows of the brokers and the counts of logins by the hour.
+//
 // Sessions: the broker that a token names is asked first (over peer, 300 ms), then the store; the answer
 // of either is good for 2 s in memory (handover.go has the whole way). So a logout counts everywhere
 // after 2 s at most, and at once for connects, which the store checks. A session with session_expiry is
 // prolonged while it is used, by one write a minute.
+//
+// Whose home: a login that the rules send to another cluster gets a ticket (ticket.go), and one that comes
+// with a ticket passes through all of the above but for the password. A ticket is good for one cluster,
+// once, for a minute; the statement that records the login spends it. Its issuer's key is asked for over
+// peer, never taken from the client (ticketkeys.go). It is a secret: no log row, no reason and no error
+// holds one.
+//
+//	issued by uk ----> verified by us: form, trust, signature, audience, time, visited clusters
+//	                      |                                      |
+//	                      v entry found by its id                v
+//	                   Store.Login: spent there already -> ticket-refused: sign in with the password
+//
+// Failed sign-ins are counted in memory (limiter.go), by user and address, by user, and by address; the
+// brokers tell each other of them in the background (limitshare.go), so that a block holds everywhere within
+// a second and no login waits for it. A block that is known never ends early; with the store gone, each
+// broker has its share of the limits. Who is blocked is refused before the queue and without asking anybody,
+// and every refusal is answered at a whole number of 300 ms after its arrival.
 //
 // Desktops: heartbeats of agents are collected for a second and written together; an agent is answered
 // when its report is durable. A desktop that is off is started by a job; whoever wants it asks again

@@ -42,6 +42,9 @@ func (b *Broker) Explain(ctx context.Context, user, directoryName, client string
 	if d.Destination != nil {
 		x.Destination, x.URL = d.Destination.Name, d.Destination.URL
 	}
+	if d.Action == redirect.Forward {
+		x.Reason = append(x.Reason, "ticket: "+b.ticketWords(*d.Destination, who))
+	}
 	if d.Action != redirect.LogInHere {
 		return x, nil
 	}

@@ -20,6 +20,12 @@ const (
 	askOriginalFor  = 300 * time.Millisecond
 	answerWithin    = 200 * time.Millisecond // what that leaves for the store of the broker that is asked
 	silentOriginals = 5 * time.Second
+
+	// In an outage the broker that signed the user in is the only one that can know his session: it is
+	// worth more patience.
+	askOriginalLong  = 1500 * time.Millisecond
+	answerWithinLong = time.Second
+	silentShort      = 500 * time.Millisecond
 )
 
 // SessionQuestion asks the broker that signed a user in about his session. A token's hash finds a
@@ -45,7 +51,8 @@ func (b *Broker) AnswerSession(ctx context.Context, q SessionQuestion) (SessionA
 	if known && age < sessionFresh {
 		return SessionAnswer{Session: &kept, Age: age}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	_, within, _ := b.patience()
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	asked := time.Now()
 	s, err := b.storedSession(ctx, hash)
@@ -101,6 +108,15 @@ func (b *Broker) storedSession(ctx context.Context, hash [32]byte) (Session, err
 	return s, err
 }
 
+// patience is how long the original broker is asked for, how long it may take itself, and how long one
+// that kept silent is left alone.
+func (b *Broker) patience() (ask, answer, silent time.Duration) {
+	if mode, _ := b.mode(); mode != modeNormal {
+		return askOriginalLong, answerWithinLong, silentShort
+	}
+	return askOriginalFor, answerWithin, silentOriginals
+}
+
 // askOriginal asks the broker with that site id, if it is another one that lives. Nil: it said
 // nothing, or knows of no session.
 func (b *Broker) askOriginal(ctx context.Context, site int, hash [32]byte) (*Session, time.Duration) {
@@ -109,12 +125,13 @@ func (b *Broker) askOriginal(ctx context.Context, site int, hash [32]byte) (*Ses
 		return nil, 0
 	}
 	asked := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, askOriginalFor)
+	wait, _, silent := b.patience()
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	a, err := b.o.AskSession(ctx, name, SessionQuestion{TokenHash: hash[:]})
 	switch {
 	case err != nil:
-		b.originals.silence(site, time.Now().Add(silentOriginals))
+		b.originals.silence(site, time.Now().Add(silent))
 		b.log.Info("the broker of a session does not answer; the database does for it", "broker", name, "site_id", site, "error", err)
 		return nil, 0
 	case a.Session == nil || a.Session.SiteID != site || a.Age < 0:
@@ -130,6 +147,7 @@ type originals struct {
 	mu     sync.Mutex
 	names  map[int]string    // of the brokers that live
 	silent map[int]time.Time // until when a broker is not asked again
+	since  map[int]time.Time // when a broker first gave no answer on logins that wait
 }
 
 // learn takes a new list of the cluster's brokers.
@@ -152,6 +170,32 @@ func (o *originals) name(site int, now time.Time) string {
 	if now.Before(o.silent[site]) {
 		return ""
 	}
+	return o.names[site]
+}
+
+// unheard says for how long the broker with that site id has given no answer on logins that wait.
+func (o *originals) unheard(site int, now time.Time) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since == nil {
+		o.since = make(map[int]time.Time)
+	}
+	if o.since[site].IsZero() {
+		o.since[site] = now
+	}
+	return now.Sub(o.since[site])
+}
+
+func (o *originals) heard(site int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.since, site)
+}
+
+// living is the name of the broker with that site id, silent or not; "": none lives.
+func (o *originals) living(site int) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return o.names[site]
 }
 

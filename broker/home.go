@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"switchpoint/healthcheck"
 	"switchpoint/redirect"
@@ -14,11 +15,29 @@ func (b *Broker) decideHome(ctx context.Context, t *table, who identity) redirec
 	if who.from == nil || who.from.redirect == nil {
 		return redirect.Decision{Action: redirect.LogInHere, Reason: []string{"no redirect rules for this directory: log in here"}}
 	}
-	q := redirect.Question{Attributes: who.entry.Attributes, Available: b.availability(t)}
+	return redirect.Decide(who.from.redirect, b.homeQuestion(ctx, t, who, nil))
+}
+
+// homeQuestion collects what the rules ask about a user whose directory has some: which destinations are
+// up, and who has a desktop for him. Those in down are supposed not to be up.
+func (b *Broker) homeQuestion(ctx context.Context, t *table, who identity, down []string) redirect.Question {
+	q := redirect.Question{Attributes: who.entry.Attributes, Available: b.availability(t), Visited: who.visited}
+	if len(down) > 0 {
+		really := q.Available
+		q.Available = func(name string) (bool, string) {
+			switch {
+			case slices.Contains(down, name):
+				return false, "supposed to be down"
+			case really == nil:
+				return true, "supposed to be up"
+			}
+			return really(name)
+		}
+	}
 	if needs := redirect.Needs(who.from.redirect, q); len(needs) > 0 {
 		q.Assigned = b.askAssigned(ctx, t, needs, AssignedQuestion{Directory: who.Directory, User: who.User})
 	}
-	return redirect.Decide(who.from.redirect, q)
+	return q
 }
 
 // availability answers from one snapshot whether a destination can take logins (RD7). Up and

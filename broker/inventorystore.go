@@ -21,6 +21,12 @@ type InventoryStore interface {
 	// ConfirmVanish lets the next scan of a center mark as many desktops as the newest one waits to
 	// mark, and returns their number. ErrConflict when it waits for nothing, ErrNotFound.
 	ConfirmVanish(ctx context.Context, center string, log LogRow) (int, error)
+	// Desktops lists desktops by name, also those that have vanished.
+	Desktops(ctx context.Context, f DesktopFilter) ([]DesktopStatus, error)
+	// SetMaintenance takes a center's desktop out of use, or gives it back to what its center says; no
+	// scan changes that. ErrNotFound, and ErrConflict for a desktop of the setup, which says itself
+	// what its state is, and for one that is to come back and is not in maintenance.
+	SetMaintenance(ctx context.Context, desktop string, on bool, why string, log LogRow) error
 	// RefreshPools places all desktops anew and returns how many stand in another pool now.
 	RefreshPools(ctx context.Context) (moved int, err error)
 	// ImportAssignments judges every assignment and, unless one is refused or dryRun is set, makes

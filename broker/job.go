@@ -149,7 +149,10 @@ type JobFilter struct {
 	Site       int
 	Order      JobOrder // default JobsByScheduled
 	Descending bool
-	Limit      int // default 100, at most 1000
+	// After goes on behind the job with that id, in the same order. Jobs that move meanwhile may come
+	// twice or not at all.
+	After string
+	Limit int // default 100, at most 1000
 }
 
 // JobCount is how many jobs of a kind are in a state, and since when the oldest of them is due.
@@ -193,7 +196,7 @@ type JobStore interface {
 	// ReassignJobs gives the pending jobs of a site id, except its heartbeat, to another one or,
 	// with 0, to all.
 	ReassignJobs(ctx context.Context, from, to int) (int, error)
-	// Jobs lists jobs.
+	// Jobs lists jobs. ErrNotFound when the job that the list is to go on after is gone.
 	Jobs(ctx context.Context, f JobFilter) ([]Job, error)
 	// JobCounts counts the jobs by kind and state.
 	JobCounts(ctx context.Context) ([]JobCount, error)
@@ -207,6 +210,12 @@ type JobStore interface {
 	RecordPoolStatistics(ctx context.Context, keep time.Duration) (pools int, err error)
 	// PoolStatistics lists the rows of a pool, or with "" of all, that are younger than since.
 	PoolStatistics(ctx context.Context, pool string, since time.Duration) ([]PoolStatistics, error)
+	// RecordLogins counts the logins of each hour out of the log, from the newest hour that was
+	// counted on, and deletes the counts that are older than keep.
+	RecordLogins(ctx context.Context, keep time.Duration) error
+	// BusiestHour is the hour with the most logins among those counted that began within since, the
+	// newest of several; zero when there is none.
+	BusiestHour(ctx context.Context, since time.Duration) (LoginHour, error)
 }
 
 // Check fills in the defaults and refuses what no list can be made of.

@@ -50,6 +50,7 @@ func (b *Broker) JobCounts(ctx context.Context) ([]JobCount, error) {
 // CancelJob cancels a job for the operator that by names. The state is what CancelJob of JobStore
 // says: a running job is asked to stop.
 func (b *Broker) CancelJob(ctx context.Context, id, by string) (JobState, error) {
+	arrived := time.Now()
 	state, err := b.o.Store.CancelJob(ctx, id, by)
 	if err != nil {
 		return state, err
@@ -59,19 +60,20 @@ func (b *Broker) CancelJob(ctx context.Context, id, by string) (JobState, error)
 	if list, err := b.o.Store.Jobs(ctx, JobFilter{ID: id, Limit: 1}); err == nil && len(list) == 1 {
 		what = fmt.Sprintf("the %s job %s (%s)", list[0].Kind, list[0].Target, id)
 	}
-	b.operatorDid(ctx, by+" has cancelled "+what)
+	b.operatorDid(ctx, by, "has cancelled "+what, arrived)
 	return state, nil
 }
 
 // operatorDid writes down what an operator changed where no transaction carries the row.
-func (b *Broker) operatorDid(ctx context.Context, text string) {
-	row := b.newRow(LogCluster, "", "")
-	row.Reason = []string{text}
-	b.record(ctx, row, time.Now())
+func (b *Broker) operatorDid(ctx context.Context, by, text string, arrived time.Time) {
+	row := b.operatorRow(ctx, LogCluster, by)
+	row.Reason = []string{by + " " + text}
+	b.record(ctx, row, arrived)
 }
 
 // ReassignJobs gives the pending jobs of one site id to another one, or to all with 0.
 func (b *Broker) ReassignJobs(ctx context.Context, from, to int, by string) (int, error) {
+	arrived := time.Now()
 	n, err := b.o.Store.ReassignJobs(ctx, from, to)
 	if err != nil {
 		return 0, err
@@ -81,14 +83,15 @@ func (b *Broker) ReassignJobs(ctx context.Context, from, to int, by string) (int
 	if to != 0 {
 		whom = fmt.Sprintf("site id %d", to)
 	}
-	b.operatorDid(ctx, fmt.Sprintf("%s has given %d pending jobs of site id %d to %s", by, n, from, whom))
+	b.operatorDid(ctx, by, fmt.Sprintf("has given %d pending jobs of site id %d to %s", n, from, whom), arrived)
 	return n, nil
 }
 
 // RemoveBroker takes a stopped or unavailable broker out of the cluster for the operator that by
 // names, and returns how many of its jobs went to the others.
 func (b *Broker) RemoveBroker(ctx context.Context, siteID int, by string) (int, error) {
-	row := b.newRow(LogCluster, "", "")
+	row := b.operatorRow(ctx, LogCluster, by)
+	row.Duration = sinceArrival(time.Now())
 	row.Reason = []string{fmt.Sprintf("%s has removed the broker with site id %d from the cluster", by, siteID)}
 	n, err := b.o.Store.RemoveBroker(ctx, siteID, row)
 	if err == nil {
@@ -108,9 +111,11 @@ func (b *Broker) CheckSelf(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	b.watchGoals(ctx)
 	serving := "serves logins"
 	if why := b.notServing(); why != "" {
 		serving = "serves no logins (" + why + ")"
 	}
-	return fmt.Sprintf("%s, %d of %d places taken, setup version %d", serving, b.admit.active(), b.admit.capacity(), version), nil
+	q := b.admit.state()
+	return fmt.Sprintf("%s, %d of %d places taken, %d logins wait, setup version %d", serving, q.working, b.admit.capacity(), q.waiting, version), nil
 }

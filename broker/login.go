@@ -12,16 +12,6 @@ import (
 	"switchpoint/redirect"
 )
 
-// failureFloor is the earliest moment after arrival at which a failed sign-in is answered, so
-// that its time does not tell why it failed (SE2).
-const failureFloor = 300 * time.Millisecond
-
-// Bounds of what a client may send.
-const (
-	maxUser     = 256
-	maxPassword = 1024
-)
-
 // LoginRequest is one attempt to sign in, or one further step of it (LG5).
 type LoginRequest struct {
 	User, Password string
@@ -68,6 +58,12 @@ type attempt struct {
 	LoginRequest
 	row   LogRow
 	token Token // of the session that this login makes
+	// ticket is what the database remembers of the ticket that this login spends; empty: a password was
+	// given. home is where it is sent.
+	ticket string
+	home   homeward
+	// retryAfter is for how long a block holds; 0 for none.
+	retryAfter time.Duration
 }
 
 func (a *attempt) because(format string, args ...any) {
@@ -77,31 +73,30 @@ func (a *attempt) because(format string, args ...any) {
 // identity is who the password belongs to.
 type identity struct {
 	Who
-	entry directory.Entry // empty for local users
-	from  *dirEntry       // nil for local users
+	entry   directory.Entry // empty for local users
+	from    *dirEntry       // nil for local users
+	visited []string        // clusters that have sent him here (RD8)
 }
 
-// Login signs a user in, sends him home, or refuses him with a reason. It always answers.
+// Login signs a user in, sends him home, or refuses him with a reason. It always answers: after
+// answer_within with Waiting, if the login has not ended by then.
 func (b *Broker) Login(ctx context.Context, req LoginRequest) LoginResult {
 	if req.Arrived.IsZero() {
 		req.Arrived = time.Now()
 	}
-	a := &attempt{LoginRequest: req, row: b.newRow(LogLogin, req.ClientAddr, req.ClientName)}
-	res, code := b.admitted(ctx, a)
-	if code != "" {
-		b.record(ctx, a.row.Refused(code), req.Arrived)
-		res = LoginResult{Refusal: refusal(code, a.row.Ref)}
+	p := &pending{attempt: &attempt{LoginRequest: req, row: b.newRow(LogLogin, req.ClientAddr, req.ClientName)}, done: make(chan struct{})}
+	p.attempt.row.User = clip(strings.TrimSpace(req.User))
+	if req.Key != "" {
+		p.key = joinKey(b.member.Load().Cluster.Secret, req)
 	}
-	if res.Refusal != nil && res.Refusal.Code == CodeSignInFailed {
-		waitUntil(ctx, req.Arrived.Add(failureFloor)) // no place is held while waiting
+	if code := b.tooMany(p.attempt); code != "" { // it takes no place in the queue
+		return b.answer(ctx, p, LoginResult{}, code)
 	}
-	b.metrics.login(res, time.Since(req.Arrived))
-	if res.Refusal != nil {
-		b.log.Info("login refused", "code", res.Refusal.Code, "ref", res.Refusal.Ref, "client", req.ClientAddr, "took", time.Since(req.Arrived))
-	} else {
-		b.log.Debug("login", "redirect", res.Redirect, "ref", res.Ref, "client", req.ClientAddr, "took", time.Since(req.Arrived))
+	awaited := b.admit.arrive(p)
+	if awaited == nil {
+		return b.answer(ctx, p, LoginResult{}, b.lostCode(p, lossStopped))
 	}
-	return res
+	return b.admit.await(ctx, awaited, b.cfg.SiteID, req.Arrived.Add(b.cfg.AnswerWithin))
 }
 
 // waitUntil returns at that moment or when ctx ends.
@@ -117,7 +112,6 @@ func waitUntil(ctx context.Context, at time.Time) {
 // admitted runs the login in its place. A code other than "" is a refusal that no transaction
 // has written down yet.
 func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string) {
-	a.row.User = clip(strings.TrimSpace(a.User))
 	if b.fenced.Load() {
 		a.because("another process has taken over site id %d", b.cfg.SiteID)
 		return LoginResult{}, CodeStopped
@@ -126,16 +120,11 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 		a.because("this broker has left the cluster")
 		return LoginResult{}, CodeStopped
 	}
-	if !b.admit.enter(ctx) {
-		a.because("%d logins are in work and no place became free in time (login_wait is %s)", b.admit.capacity(), b.cfg.LoginWait)
-		return LoginResult{}, CodeBusy
-	}
-	defer b.admit.leave()
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 
 	t := b.table.Load()
-	who, code := b.identify(ctx, t, a)
+	who, code := b.whoIs(ctx, t, a)
 	if code != "" {
 		return LoginResult{}, code
 	}
@@ -147,14 +136,16 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 func (b *Broker) goOn(ctx context.Context, t *table, a *attempt, who identity) (LoginResult, string) {
 	d := b.decideHome(ctx, t, who)
 	a.row.Reason = append(a.row.Reason, d.Reason...)
-	rec := LoginRecord{Who: who.Who, KeyLife: keyLife}
+	who.from.count(d)
+	rec := LoginRecord{Who: who.Who, KeyLife: keyLife, Ticket: a.ticket, TicketKeep: ticketKeep}
 	if a.Key != "" {
 		rec.Key = keyID(b.member.Load().Cluster.Secret, a.Key)
-		rec.KeyMAC = keyMAC(b.member.Load().Cluster.Secret, who.Who, a.Password, a.Key)
+		rec.KeyMAC = keyMAC(b.member.Load().Cluster.Secret, who.Who, a.proof(), a.Key)
 	}
 	switch d.Action {
 	case redirect.Forward:
-		rec.Redirect = d.Destination.URL
+		a.home = b.sendHome(a, *d.Destination, who)
+		rec.Redirect = a.home.url
 		a.row.Kind = LogRedirect
 	case redirect.Reject:
 		return LoginResult{}, CodeRejected
@@ -179,7 +170,7 @@ func (b *Broker) newSession(t *table, a *attempt, who identity) *NewSession {
 	a.row.Session = n.ID
 	a.token = newToken(b.cfg.SiteID)
 	if a.Key != "" {
-		a.token = keyedToken(b.member.Load().Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, a.Password)
+		a.token = keyedToken(b.member.Load().Cluster.Secret, b.cfg.SiteID, n.ID, a.Key, a.proof())
 	}
 	n.TokenHash = a.token.Hash()
 	return n
@@ -201,18 +192,26 @@ func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (
 		a.because("%v", err)
 		return LoginResult{}, CodeKeyReused
 	case err != nil:
-		b.log.Error("login could not be recorded", "ref", a.row.Ref, "error", err)
+		if !errors.Is(err, ErrTicketUsed) {
+			b.log.Error("login could not be recorded", "ref", a.row.Ref, "error", err)
+		}
 		a.because("%v", err)
+		if res, code, ok := b.ticketUnrecorded(a, err); ok {
+			return res, code
+		}
 		return LoginResult{}, refusalCode(err)
+	}
+	b.redirects.spent(a, out)
+	switch {
 	case out.Redirect != "":
-		return LoginResult{Redirect: out.Redirect, Ref: a.row.Ref}, ""
+		return LoginResult{Redirect: out.Redirect, Ticket: a.home.to(out.Redirect), Ref: a.row.Ref}, ""
 	case out.Session == nil: // the store has written the refusal
 		return LoginResult{Refusal: refusal(rec.NewSession.EmptyCode, a.row.Ref)}, ""
 	}
 	res := LoginResult{Offers: arrange(out.Offers, *out.Session), Ref: a.row.Ref}
 	token := a.token
 	if out.Replayed {
-		token = keyedToken(b.member.Load().Cluster.Secret, out.Session.SiteID, out.Session.ID, a.Key, a.Password)
+		token = keyedToken(b.member.Load().Cluster.Secret, out.Session.SiteID, out.Session.ID, a.Key, a.proof())
 	}
 	res.Token = token.String()
 	b.sessions.put(token.Hash(), *out.Session, asked)

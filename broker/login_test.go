@@ -215,7 +215,7 @@ func TestDirectoryDown(t *testing.T) {
 	eventually(t, "it notices the loss", func() bool { return b.Alive().Status == 503 })
 }
 
-// TestBusy fills all places with logins that a silent directory holds up.
+// TestBusy fills the place and the queue with logins that a silent directory holds up.
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -224,29 +224,47 @@ func TestBusy(t *testing.T) {
 	}
 	defer silent.Close()
 	b := newCluster(t).start(1, func(o *broker.Options) {
-		o.Config.Capacity, o.Config.LoginWait = 1, 20*time.Millisecond
+		o.Config.Capacity, o.Config.LoginDeadline, o.Config.AnswerWithin = 1, 2*time.Second, 10*time.Second // one in the queue
 	})
 	slow := corp(t, silent.Addr().String())
-	slow.Timeout = 3 * time.Second
+	slow.Timeout = 30 * time.Second
 	if _, err := b.Apply(t.Context(), ukSetup(slow), false, "test"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); b.Login(ctx, login("bob", "bob-demo")) }()
-	eventually(t, "the place is taken", func() bool { return b.Alive().Active == 1 })
-	if a := b.Alive(); a.Status != 503 || a.Capacity != 1 || a.Mode != "normal" {
-		t.Errorf("is_alive of a full broker: %+v", a)
+	var ended [2]broker.LoginResult
+	var wg sync.WaitGroup
+	for i := range ended {
+		wg.Go(func() { ended[i] = b.Login(t.Context(), login("bob", "bob-demo")) })
+		eventually(t, "the login is in", func() bool { return b.Alive().Active == i+1 })
 	}
-	if res := b.Login(t.Context(), login("dave", "dave-demo")); code(res.Refusal) != broker.CodeBusy || res.Refusal.RetryAfter == 0 {
-		t.Errorf("a full broker: %+v", res)
+	if a := b.Alive(); a.Status != 503 || a.Capacity != 1 || a.Mode != "normal" || b.NotServing() != "too many logins wait" {
+		t.Errorf("is_alive of a full broker: %+v, %q", a, b.NotServing())
 	}
-	cancel()
-	<-done
+	start := time.Now()
+	res := b.Login(t.Context(), login("dave", "dave-demo"))
+	if code(res.Refusal) != broker.CodeBusy || res.Refusal.RetryAfter < time.Second || res.Refusal.Position != 1 || !strings.Contains(res.Refusal.Text, "1 are waiting") {
+		t.Errorf("a full broker: %+v", res.Refusal)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it was refused after %s", took)
+	}
+	wg.Wait()
+	for _, r := range ended {
+		if code(r.Refusal) != broker.CodeTimedOut {
+			t.Errorf("at the deadline: %+v", r.Refusal)
+		}
+		row, err := b.ExplainRef(t.Context(), r.Refusal.Ref)
+		if err != nil || row.Code != broker.CodeTimedOut || row.Duration > 2*time.Second+storeSlack || !strings.Contains(strings.Join(row.Reason, "\n"), "2s (login_deadline)") {
+			t.Errorf("its log row: %+v, %v", row, err)
+		}
+	}
 	if a := b.Alive(); a.Active != 0 {
 		t.Errorf("the place is not free: %+v", a)
 	}
 }
+
+// storeSlack is what a busy machine may take for a row.
+const storeSlack = 3 * time.Second
 
 // TestPolicies: the first that matches counts, and no policy and no own desktop is a refusal.
 func TestPolicies(t *testing.T) {

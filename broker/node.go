@@ -23,6 +23,8 @@ type Node struct {
 	UUID string
 	IP   string // of the interface that the other brokers and the clients use
 	MAC  string // of the same interface
+	// Host tells the host that the broker stands on from others; empty: not known.
+	Host string
 	// Fingerprint is a hash of those settings that all brokers of a cluster must share.
 	Fingerprint string
 }
@@ -32,6 +34,9 @@ type Cluster struct {
 	Name string
 	// Secret keys the derivations that every broker must do alike (idempotent tokens).
 	Secret [32]byte
+	// TicketKey is the seed of the Ed25519 key that signs the cluster's tickets (RD8); all zero in a
+	// proposal: it proposes none. A cluster that has none yet takes the first that is proposed.
+	TicketKey [32]byte
 }
 
 // Membership is the answer to Join: the cluster's own values and this process's place in it.
@@ -47,7 +52,12 @@ type Membership struct {
 // seconds).
 type NodeStatus struct {
 	Node
+	Beat  // the newest one
 	Epoch int64
+
+	// ClockOff is how far its clock was ahead of the database's at its newest beat, the way of the beat
+	// included, which makes it look late by a little.
+	ClockOff time.Duration
 
 	Heartbeat time.Time // newest beat, by the database's clock
 	Age       time.Duration
@@ -71,9 +81,10 @@ type ClusterStore interface {
 	// belongs to a cluster of another name, and when the version does not fit (CheckVersion).
 	// The same broker may always rejoin: the epoch rises and fences the earlier process.
 	Join(ctx context.Context, n Node, proposal Cluster, live time.Duration) (Membership, error)
-	// Heartbeat says that the member lives. ErrFenced when its epoch is no longer the newest,
-	// ErrRemoved when that is because it was removed.
-	Heartbeat(ctx context.Context, m Membership) error
+	// Heartbeat says that the member lives, and how busy it is; Carries of 0 leaves what was said
+	// before. ErrFenced when its epoch is no longer the newest, ErrRemoved when that is because it was
+	// removed.
+	Heartbeat(ctx context.Context, m Membership, b Beat) error
 	// Leave marks the member stopped and cancels its heartbeat job: its site id is free at once.
 	Leave(ctx context.Context, m Membership) error
 	// Detach is Leave for a broker that goes over to another database (LV1): the jobs that it has
@@ -95,6 +106,12 @@ func (n *NodeStatus) Judge(s Schedule, now time.Time) {
 	n.Live = !n.Stopped && n.Age < Liveness
 	n.Status, n.Missed, n.Reason = s.Judge(now)
 }
+
+// ClockWrong says whether the broker's clock is so far from the database's that people would wonder.
+func (n NodeStatus) ClockWrong() bool { return n.Live && n.ClockOff.Abs() > clockTolerance }
+
+// clockTolerance is more than a beat may be on its way.
+const clockTolerance = 5 * time.Second
 
 // CheckHolder says whether n may take the place of holder, which has the same site id or the same
 // UUID and was seen age ago: it may when it is the same broker, started again, or when holder has

@@ -29,6 +29,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	g.Go(func() error { return b.heartbeats(ctx) })
 	g.Go(func() error { b.followSetup(ctx); return nil })
 	g.Go(func() error { b.takeHeartbeats(ctx); return nil })
+	g.Go(func() error { b.shareLimits(ctx); return nil })
+	g.Go(func() error { b.admit.run(ctx); return nil })
 	err := g.Wait()
 	if errors.Is(err, ErrFenced) {
 		return fmt.Errorf("broker: %w", err)
@@ -80,7 +82,7 @@ func (b *Broker) beat(ctx context.Context) error {
 	if b.left() {
 		return nil
 	}
-	err := b.o.Store.Heartbeat(ctx, b.Member())
+	err := b.o.Store.Heartbeat(ctx, b.Member(), b.host.beat(b.admit.capacity()))
 	if !errors.Is(err, ErrRemoved) {
 		return err
 	}
@@ -89,6 +91,11 @@ func (b *Broker) beat(ctx context.Context) error {
 	}
 	b.log.Warn("removed from the cluster while alive; joined again", "site_id", b.cfg.SiteID, "epoch", b.Member().Epoch)
 	return nil
+}
+
+// BeatOn says to the cluster's database itself that this broker lives, whatever stands between.
+func (b *Broker) BeatOn(ctx context.Context, s ClusterStore) error {
+	return s.Heartbeat(ctx, b.Member(), b.host.beat(b.admit.capacity()))
 }
 
 // background makes one bounded call of the store and remembers in down whether the store
@@ -172,9 +179,10 @@ func (b *Broker) loadSetup(ctx context.Context) error {
 	}
 	t.version = version
 	if b.o.SetChecks != nil {
-		b.o.SetChecks(t.checks)
+		b.o.SetChecks(t.monitors, t.checks)
 	}
 	b.table.Store(t)
+	b.gate.setLimits(s.Limits)
 	b.log.Info("setup in use", "version", version, "directories", len(t.directories), "destinations", len(t.destinations), "desktops", len(t.setup.Desktops))
 	return nil
 }

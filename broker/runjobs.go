@@ -3,12 +3,14 @@ package broker
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // RunJobs makes the recurring jobs of a kind, with a target only the one that works on it, due now. One
 // that was cancelled recurs again. The answer is what stands in the queue then; ErrNotFound when the
 // queue has no such job. by names the operator.
 func (b *Broker) RunJobs(ctx context.Context, kind, target, by string) ([]Job, error) {
+	arrived := time.Now()
 	list, err := b.o.Store.Jobs(ctx, JobFilter{Kinds: []string{kind}, Target: target, Limit: maxJobsListed, Descending: true})
 	if err != nil {
 		return nil, err
@@ -37,7 +39,7 @@ func (b *Broker) RunJobs(ctx context.Context, kind, target, by string) ([]Job, e
 		}
 	}
 	if len(due) > 0 {
-		b.operatorDid(ctx, fmt.Sprintf("%s has made %d %s jobs %s due now", by, len(due), kind, target))
+		b.operatorDid(ctx, by, fmt.Sprintf("has made %d %s jobs %s due now", len(due), kind, target), arrived)
 	}
 	return chosen, nil
 }

@@ -44,6 +44,10 @@ type LoginRecord struct {
 	KeyMAC [32]byte
 	// KeyLife is how long a key is remembered.
 	KeyLife time.Duration
+	// Ticket is spent by this login: when another one has spent it, there is none (ErrTicketUsed). It is
+	// remembered for TicketKeep. Empty: a password was given.
+	Ticket     string
+	TicketKeep time.Duration
 
 	NewSession *NewSession
 	Redirect   string // URL of the home cluster

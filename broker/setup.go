@@ -90,6 +90,7 @@ type Assignment struct {
 // LocalUser is a [[user]] of the embedded default, for brokers without a directory (LD3).
 type LocalUser struct {
 	Name string `toml:"name"`
-	// Password is an argon2id hash in PHC form, as `switchpoint hash-password` prints it.
+	// Password is an argon2id hash in PHC form, as `switchpoint hash-password` prints it, or one of bcrypt
+	// ($2a$, $2b$) of another system.
 	Password string `toml:"password"`
 }

@@ -179,7 +179,7 @@ func TestDestinationHealth(t *testing.T) {
 	}()
 	b := newCluster(t).start(1, func(o *broker.Options) {
 		o.Ref, o.Snapshot = engine.Ref, engine.Snapshot
-		o.SetChecks = func(keys []healthcheck.Key) {
+		o.SetChecks = func(_ []healthcheck.Monitor, keys []healthcheck.Key) {
 			table, err := healthcheck.Compile(healthcheck.Config{Monitors: monitors, Checks: keys})
 			if err != nil {
 				t.Error(err)
@@ -233,7 +233,7 @@ func TestSignInsReport(t *testing.T) {
 	b := newCluster(t).start(1, func(o *broker.Options) {
 		o.Monitors = append(o.Monitors, "ldap")
 		o.Ref = func(healthcheck.Key) healthcheck.Ref { return 7 }
-		o.SetChecks = func(k []healthcheck.Key) { keys.Store(&k) }
+		o.SetChecks = func(_ []healthcheck.Monitor, k []healthcheck.Key) { keys.Store(&k) }
 		o.Report = func(r healthcheck.Ref, got healthcheck.Outcome) {
 			if r != 7 || got.Traffic != healthcheck.Answered {
 				t.Errorf("report of %d: %+v", r, got)
@@ -296,7 +296,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v, %v", problems, err)
 	}
 	const want = `
-# HELP switchpoint_broker_logins_total Logins by result: offers, redirect, or the code of the refusal.
+# HELP switchpoint_broker_logins_total Logins by result: offers, redirect, prompt, or the code of the refusal.
 # TYPE switchpoint_broker_logins_total counter
 switchpoint_broker_logins_total{result="offers"} 1
 # HELP switchpoint_broker_connects_total Connects by result: ok, or the code of the refusal.

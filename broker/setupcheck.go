@@ -98,6 +98,7 @@ func (s Setup) Validate(monitors []string, cluster string) error {
 	s.checkPolicies(&l, pools, protocols)
 	s.checkAssignments(&l, desktops)
 	s.checkUsers(&l)
+	s.Limits.validate(&l)
 	return l.Err()
 }
 
@@ -188,8 +189,8 @@ func (s Setup) checkUsers(l *problem.List) {
 		path := index("user", i)
 		checkUnique(l, path, u.Name, seen)
 		seen[u.Name] = "user"
-		if _, err := parsePHC(u.Password); err != nil {
-			l.Addf(path+".password", "paste what `switchpoint hash-password` prints", "password of user %q is no argon2id hash: %v", u.Name, err)
+		if _, err := parseHash(u.Password); err != nil {
+			l.Addf(path+".password", "paste what `switchpoint hash-password` prints", "password of user %q is no argon2id or bcrypt hash: %v", u.Name, err)
 		}
 	}
 }

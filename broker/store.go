@@ -39,6 +39,8 @@ type Store interface {
 	InventoryStore
 	AgentStore
 	PowerStore
+	MergeStore
+	LimitStore
 
 	// Setup returns the cluster's setup and its version; version 0 is a database never filled.
 	Setup(ctx context.Context) (Setup, int64, error)
@@ -56,7 +58,9 @@ type Store interface {
 	// password it changes nothing and returns the recorded outcome with Replayed set, or
 	// ErrNotFound when the session of that outcome has ended; a key that was used by anybody
 	// else, or with another password, is ErrKeyReused. A login that would get no offer at all makes no
-	// session: the log row becomes a refusal and the outcome has no session.
+	// session: the log row becomes a refusal and the outcome has no session. One with a ticket that an
+	// earlier login spent has no effect: ErrTicketUsed. A ticket is spent by a session or a redirect;
+	// a refusal leaves it as it is, and so does a repeated key.
 	Login(ctx context.Context, r LoginRecord) (LoginOutcome, error)
 	// Session finds the running session of a token hash.
 	Session(ctx context.Context, tokenHash [32]byte) (Session, error)
@@ -101,6 +105,6 @@ type Retention struct {
 
 // Purged counts what one Purge did.
 type Purged struct {
-	Released, Sessions, Keys, Log int
-	More                          bool // it stopped at its bound
+	Released, Sessions, Keys, Tickets, Limits, Log int
+	More                                           bool // it stopped at its bound
 }

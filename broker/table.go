@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"reflect"
 	"slices"
@@ -21,9 +22,11 @@ type table struct {
 	kinds        map[string]string // kind of each desktop pool
 	protocols    map[string]protocol
 	ports        map[string]int // default port of each protocol
-	users        map[string]phc
+	users        map[string]passwordHash
+	standIns     []passwordHash // of all users, in the order of their names
 	checks       []healthcheck.Key
-	origins      []string // where a browser may be sent
+	monitors     []healthcheck.Monitor // of destinations that name none
+	origins      []string              // where a browser may be sent
 }
 
 // dirEntry is a directory in its place in the order.
@@ -31,7 +34,8 @@ type dirEntry struct {
 	config     directory.Config
 	client     *directory.Client
 	redirect   *redirect.Table // nil: everybody logs in here (RD9)
-	attributes []string        // what rules and policies look at
+	hits       map[ruleKey]*ruleHits
+	attributes []string // what rules and policies look at
 }
 
 // compile makes the table of a setup. Clients of directories that did not change are taken over
@@ -47,7 +51,7 @@ func (b *Broker) compile(s Setup, old *table) (*table, error) {
 		kinds:        make(map[string]string),
 		protocols:    make(map[string]protocol),
 		ports:        s.protocolPorts(),
-		users:        make(map[string]phc),
+		users:        make(map[string]passwordHash),
 	}
 	for _, p := range s.DesktopPools {
 		t.kinds[p.Name] = p.Kind
@@ -60,11 +64,14 @@ func (b *Broker) compile(s Setup, old *table) (*table, error) {
 		t.protocols[p.Name] = protocol{p, text}
 	}
 	for _, u := range s.Users {
-		hash, err := parsePHC(u.Password)
+		hash, err := parseHash(u.Password)
 		if err != nil {
 			return nil, fmt.Errorf("user %s: %w", u.Name, err)
 		}
 		t.users[u.Name] = hash
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.users)) {
+		t.standIns = append(t.standIns, t.users[name])
 	}
 	for _, p := range s.Policies {
 		c, err := compilePolicy(p)
@@ -92,6 +99,16 @@ func (t *table) addDestinations(own string) error {
 		if !slices.Contains(t.checks, key) {
 			t.checks = append(t.checks, key)
 		}
+		if err := checkCA(d.CA); err != nil {
+			return fmt.Errorf("destination %s: %w", d.Name, err)
+		}
+		if d.Monitor == "" {
+			own, err := ownMonitor(d)
+			if err != nil {
+				return fmt.Errorf("destination %s: %w", d.Name, err)
+			}
+			t.monitors = append(t.monitors, own)
+		}
 		u, err := url.Parse(d.URL)
 		if err != nil {
 			return fmt.Errorf("destination %s: %w", d.Name, err)
@@ -99,12 +116,6 @@ func (t *table) addDestinations(own string) error {
 		t.origins = append(t.origins, u.Scheme+"://"+u.Host)
 	}
 	return nil
-}
-
-// checkKey is the check that says whether a destination is up.
-func checkKey(d redirect.Destination) (healthcheck.Key, error) {
-	address, err := d.ProbeAddress()
-	return healthcheck.Key{Address: address, Monitor: d.Monitor}, err
 }
 
 func (b *Broker) addDirectories(t *table, old *table) error {
@@ -122,6 +133,8 @@ func (b *Broker) addDirectories(t *table, old *table) error {
 				return fmt.Errorf("directory %s: %w", d.Name, err)
 			}
 			e.attributes = append(e.attributes, e.redirect.Attribute())
+			before, _ := old.directory(d.Name)
+			e.hits = hitsOf(e.redirect, before.hits)
 		}
 		if e.client = old.client(d.Config); e.client == nil {
 			if e.client, err = b.newDirectory(d.Config); err != nil {

@@ -103,11 +103,11 @@ func TestToken(t *testing.T) {
 
 // TestLocalUserWaits: a password check whose turn does not come ends with its context.
 func TestLocalUserWaits(t *testing.T) {
-	b := &Broker{hashing: make(chan struct{}, 1)}
+	b := &Broker{hashing: make(chan struct{}, 1), gate: newGate(1, nil)}
 	b.hashing <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	users := &table{users: map[string]phc{"x": {}}}
+	users := &table{users: map[string]passwordHash{"x": phc{}}}
 	if ok, err := b.localUser(ctx, users, "x", "y"); ok || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", ok, err)
 	}
@@ -168,8 +168,8 @@ func TestConfigValidate(t *testing.T) {
 		t.Error(err)
 	}
 	bad := Config{SiteID: 65536, Listen: []string{"localhost:443", "127.0.0.1:1", "127.0.0.1:1"}, Cert: "x", TrustedProxies: []string{"10.0.0.0/8", "x"},
-		IsAlive: "maybe", Capacity: -1, LoginWait: -1, SessionLifetime: 1, SessionExpiry: "3m", LogRetention: 1, Database: Database{Kind: "oracle"}}
-	want := "cluster site_id listen[0] listen[2] cert trusted_proxies[1] is_alive capacity login_wait session_lifetime session_expiry log_retention database.kind"
+		IsAlive: "maybe", Capacity: -1, AnswerWithin: -1, LoginDeadline: -1, SessionLifetime: 1, SessionExpiry: "3m", LogRetention: 1, DesktopPatience: 1, Database: Database{Kind: "oracle"}}
+	want := "cluster site_id listen[0] listen[2] cert trusted_proxies[1] is_alive capacity answer_within login_deadline session_lifetime session_expiry log_retention desktop_patience database.kind"
 	if got := problems(bad.Validate()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -205,7 +205,7 @@ func TestSetupValidate(t *testing.T) {
 			Directories: []Directory{dir("local"), {Config: directory.Config{Name: "a"}}, dir("a"), dir("")},
 		}},
 		{"rules", "directory[0].redirect.rules", Setup{Directories: []Directory{ruled}}},
-		{"destinations", "destination[0].monitor destination[1].name destination[1].monitor destination[2].url", Setup{Destinations: []redirect.Destination{
+		{"destinations", "destination[1].name destination[1].monitor destination[2].url", Setup{Destinations: []redirect.Destination{
 			{Name: "us", URL: "https://us", Cluster: "us"}, {Name: "us", URL: "https://us", Cluster: "us", Monitor: "other"},
 			{Name: "here", URL: "ftp://uk", Cluster: "uk"},
 		}}},

@@ -294,8 +294,15 @@ no_verify = true
 [broker]
 cluster = "c"
 site_id = 1
-listen = ["127.0.0.1:8081"]
+listen = ["127.0.0.1:8081", "192.0.2.1:8081"]
 seed = "b.toml"
+
+[broker.database]
+kind = "postgres"
+hosts = ["127.0.0.1:5432", "192.0.2.2:5432"]
+name = "switchpoint"
+user = "switchpoint"
+tls = "off"
 `)
 	writeFile(t, filepath.Join(dir, "b.toml"), `
 [[directory]]
@@ -309,7 +316,7 @@ allow_plain = true
 		t.Fatal(err)
 	}
 	notes := c.Notes()
-	if len(notes) != 2 || notes[0].Line != 5 || notes[1].Line != 6 || notes[1].File != filepath.Join(dir, "b.toml") {
+	if len(notes) != 4 || notes[0].Line != 5 || notes[1].Line != 10 || notes[2].Line != 18 || notes[3].Line != 6 || notes[3].File != filepath.Join(dir, "b.toml") {
 		t.Errorf("%v", notes)
 	}
 }

@@ -1,6 +1,10 @@
 package configs
 
 import (
+	"net"
+	"net/netip"
+	"slices"
+
 	"switchpoint/broker"
 	"switchpoint/internal/problem"
 )
@@ -29,6 +33,17 @@ func (c *Config) Notes() Problems {
 			}
 		}
 	}
+	if c.Broker != nil {
+		const secure = "set cert and key, or listen where only the balancer reaches it"
+		for i, l := range c.Broker.Listen {
+			if a, err := netip.ParseAddrPort(l); err == nil && c.Broker.Cert == "" && !a.Addr().IsLoopback() {
+				main.Addf(element("broker.listen", i), secure, "sign-ins arrive here unencrypted: the broker has no certificate")
+			}
+		}
+		if d := c.Broker.Database; d.TLS == broker.DatabaseTLSOff && slices.ContainsFunc(d.Hosts, remoteHost) {
+			main.Addf("broker.database.tls", `leave it out: "verify-full" is the default`, "the connection to the database is not encrypted")
+		}
+	}
 	if c.seed.setup != nil {
 		for i, d := range c.seed.setup.Directories {
 			if d.NoVerify {
@@ -48,4 +63,15 @@ func located(list problem.List, file string, lines *index) Problems {
 		out[i] = Problem{File: file, Line: lines.line(p.Path), Problem: p}
 	}
 	return out
+}
+
+// remoteHost says whether a database host is reached over a network: neither a folder of a socket nor this
+// machine.
+func remoteHost(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	a, err := netip.ParseAddr(name)
+	return name != "localhost" && !(len(name) > 0 && name[0] == '/') && !(err == nil && a.IsLoopback())
 }

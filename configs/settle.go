@@ -114,6 +114,10 @@ func settleSetup(s *broker.Setup, dir string) error {
 		d.CA = under(dir, d.CA)
 		d.BindPassword = secretUnder(dir, d.BindPassword)
 	}
+	for i := range s.Destinations {
+		d := &s.Destinations[i]
+		d.CA = under(dir, d.CA)
+	}
 	for i := range s.Powers {
 		p := &s.Powers[i]
 		p.CA, p.Bearer = under(dir, p.CA), secretUnder(dir, p.Bearer)

@@ -42,11 +42,11 @@ func (c *Client) operate(ctx context.Context, order []*server, q question) error
 		if why != nil {
 			return why
 		}
-		if key := next.name + " " + normalDN(name); seen[key] {
+		key := next.name + " " + normalDN(name)
+		if seen[key] {
 			return fmt.Errorf("referrals go in a circle: %s refers to itself again", next.name)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		q.name = name
 		if err = c.ask(ctx, []*server{next}, q); !isReferral(err) {
 			return err

@@ -132,7 +132,7 @@ func (c *Client) Health() error {
 		if !open && !errors.Is(err, errNotAsked) {
 			return nil
 		}
-		if first == errNoServer {
+		if errors.Is(first, errNoServer) {
 			first = fmt.Errorf("%w: %s: %w", ErrUnavailable, s.name, err)
 		}
 	}
@@ -184,6 +184,6 @@ func (c *Client) tell(s *server, o Outcome) {
 // warnOnce logs what would otherwise be said with every login.
 func (c *Client) warnOnce(message string, args ...any) {
 	if _, told := c.told.LoadOrStore(message, true); !told {
-		c.log.Warn(message, args...)
+		c.log.Warn(message, args...) //nolint:sloglint // each caller gives a constant
 	}
 }

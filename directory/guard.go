@@ -94,7 +94,7 @@ func (g *guard) Read(p []byte) (int, error) {
 // readMessage reads one LDAP message and not a byte more, into buf where it fits. Memory grows with
 // what really came, not with what the length says.
 func readMessage(r io.Reader, buf []byte, limit int64) ([]byte, error) {
-	msg := append(buf[:0], 0, 0)
+	msg := append(buf[:0:cap(buf)], 0, 0) //nolint:gocritic // buf is what it grows into
 	if _, err := io.ReadFull(r, msg); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (c *Client) lookup(ctx context.Context, id string, attrs []string) (Entry, 
 	entry := newEntry(found, loginName{})
 	entry.home = from
 	order = entry.servers(order)
-	if entry.ID != strings.ToLower(id) && entry.ID != normalDN(id) {
+	if !strings.EqualFold(entry.ID, id) && entry.ID != normalDN(id) {
 		return Entry{}, fmt.Errorf("the directory gave another entry for an id")
 	}
 	if why := entry.unusable(time.Now()); why != "" {

@@ -21,7 +21,7 @@ func (c *Client) nested(ctx context.Context, order []*server, e *Entry) ([]strin
 		if err != nil {
 			return nil, err
 		}
-		level = entryDNs(direct)
+		level = namesOf(direct)
 	}
 	seen := make(map[string]bool)
 	var out []string
@@ -104,7 +104,7 @@ func (c *Client) parentsOf(ctx context.Context, order []*server, base string, dn
 		}
 		return nil, nil
 	case len(dns) == 1:
-		parents := entryDNs(found)
+		parents := namesOf(found)
 		c.parents.put(normalDN(dns[0]), parents, now)
 		return parents, nil
 	}
@@ -116,7 +116,7 @@ func (c *Client) parentsOf(ctx context.Context, order []*server, base string, dn
 	return append(first, second...), err
 }
 
-func entryDNs(entries []*ldap.Entry) []string {
+func namesOf(entries []*ldap.Entry) []string {
 	dns := make([]string, len(entries))
 	for i, e := range entries {
 		dns[i] = e.DN

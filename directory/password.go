@@ -21,18 +21,18 @@ import (
 // Authenticate. ErrUnavailable may mean that the password was changed and the answer got lost:
 // nothing that holds a password is sent again once it may have reached a server. Passwords do not
 // go over a connection that is not encrypted, unless Config.AllowPlain says so.
-func (c *Client) ChangePassword(ctx context.Context, user, old, new string) error {
+func (c *Client) ChangePassword(ctx context.Context, user, old, fresh string) error {
 	start := time.Now()
-	err := c.changePassword(ctx, user, old, new)
+	err := c.changePassword(ctx, user, old, fresh)
 	c.metrics.observe("change_password", start, err)
 	return seldom("change a password", err)
 }
 
-func (c *Client) changePassword(ctx context.Context, user, old, new string) error {
+func (c *Client) changePassword(ctx context.Context, user, old, fresh string) error {
 	if err := checkPassword(old); err != nil {
 		return err
 	}
-	if checkPassword(new) != nil || !utf8.ValidString(new) {
+	if checkPassword(fresh) != nil || !utf8.ValidString(fresh) {
 		return &RefusedError{Code: CodePasswordPolicy}
 	}
 	order := c.order(ctx)
@@ -46,7 +46,7 @@ func (c *Client) changePassword(ctx context.Context, user, old, new string) erro
 		return err
 	}
 	order = entry.servers(order)
-	p := passwordChange{c: c, order: order, dn: entry.DN, old: old, new: new}
+	p := passwordChange{c: c, order: order, dn: entry.DN, old: old, new: fresh}
 	if c.isAD(order) {
 		return p.byService(ctx)
 	}

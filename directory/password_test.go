@@ -70,10 +70,10 @@ func TestSlapdPasswordPolicy(t *testing.T) {
 			t.Errorf("%s with %s: %v, want %q", user, password, err, code)
 		}
 	}
-	change := func(user, old, new, code string) {
+	change := func(user, old, fresh, code string) {
 		t.Helper()
-		if err := c.ChangePassword(t.Context(), user, old, new); refusal(err) != code {
-			t.Errorf("change of %s from %s to %s: %v, want %q", user, old, new, err, code)
+		if err := c.ChangePassword(t.Context(), user, old, fresh); refusal(err) != code {
+			t.Errorf("change of %s from %s to %s: %v, want %q", user, old, fresh, err, code)
 		}
 	}
 	login("fresh", "fresh-secret", "")

@@ -15,7 +15,7 @@ const maxRanges = 200
 // Directory answers memberOf with memberOf;range=0-1499 when there are more (MS-ADTS
 // 3.1.1.3.1.3.3). Each then has its own name again and all values.
 func completeRanges(l *ldap.Conn, e *ldap.Entry) error {
-	for i := 0; i < len(e.Attributes); i++ {
+	for i := range e.Attributes {
 		a := e.Attributes[i]
 		name, next, ranged := parseRange(a.Name)
 		if !ranged {

@@ -181,10 +181,10 @@ func sambaLookup(t *testing.T, c *Client) {
 }
 
 func sambaPassword(t *testing.T, c *Client) {
-	change := func(user, old, new, code string) {
+	change := func(user, old, fresh, code string) {
 		t.Helper()
-		if err := c.ChangePassword(t.Context(), user, old, new); refusal(err) != code {
-			t.Errorf("change of %s from %s to %s: %v, want %q", user, old, new, err, code)
+		if err := c.ChangePassword(t.Context(), user, old, fresh); refusal(err) != code {
+			t.Errorf("change of %s from %s to %s: %v, want %q", user, old, fresh, err, code)
 		}
 	}
 	change("must", "wrong", "New-secret-2", CodeWrongPassword)

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,7 +84,7 @@ func TestIsAliveForms(t *testing.T) {
 	}
 }
 
-// TestIsAliveLoad: a broker whose places are all taken says 503, until one is free again.
+// TestIsAliveLoad: a broker with too many logins in its queue says 503, until they are done.
 func TestIsAliveLoad(t *testing.T) {
 	covers.Req(t, "AL1", "AL5")
 	t.Parallel()
@@ -91,29 +93,30 @@ func TestIsAliveLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	s := start(t, config{config: broker.Config{Capacity: 1}})
+	s := start(t, config{config: broker.Config{Capacity: 1, LoginDeadline: 10 * time.Second}})
 	setup := localSetup(t)
 	setup.Directories = []broker.Directory{demoDirectory(t), directoryAt(t, "silent", silent.Addr().String())}
 	s.fill(t, setup)
-	becomes := func(status, active string) {
+	becomes := func(status, busy string) {
 		t.Helper()
 		got := ""
-		for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(got, "HTTP/1.1 "+status) || !strings.Contains(got, "\r\nX-Broker-Active: "+active+"\r\n"); {
+		for deadline := time.Now().Add(30 * time.Second); !strings.HasPrefix(got, "HTTP/1.1 "+status) || strings.Contains(got, "\r\nX-Broker-Active: 0\r\n") != (busy == "idle"); {
 			if time.Now().After(deadline) {
-				t.Fatalf("want %s with %s active, got %q", status, active, got)
+				t.Fatalf("want %s, %s, got %q", status, busy, got)
 			}
 			got = s.raw(t, "GET /index.pl?action=is_alive\r\n", true)
 		}
 	}
-	becomes("200", "0")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.call(t, "POST", "/api/v1/login", `{"user":"bob","password":"x","directory":"silent"}`, nil, nil)
-	}()
-	becomes("503", "1")
-	<-done
-	becomes("200", "0")
+	becomes("200", "idle")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			s.call(t, "POST", "/api/v1/login", `{"user":"bob`+strconv.Itoa(i)+`","password":"x","directory":"silent"}`, nil, nil)
+		})
+	}
+	becomes("503", "at work")
+	wg.Wait()
+	becomes("200", "idle")
 }
 
 // TestIsAliveSetting: with one directory of two, "serving" is 200 and "backend" is 503.

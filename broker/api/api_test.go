@@ -39,6 +39,7 @@ func (s *site) call(t *testing.T, method, path, body string, header map[string]s
 	if err != nil {
 		t.Fatal(err)
 	}
+	documented(t, method, path, res, raw)
 	if out != nil {
 		if err := json.Unmarshal(raw, out); err != nil {
 			t.Fatalf("%s %s: %d %q: %v", method, path, res.StatusCode, raw, err)
@@ -173,6 +174,7 @@ func TestIdempotencyKey(t *testing.T) {
 func TestClientAddress(t *testing.T) {
 	covers.Req(t, "LG6")
 	t.Parallel()
+	sites := make(map[string]*site)
 	for _, c := range []struct {
 		trusted []string
 		header  string
@@ -186,9 +188,23 @@ func TestClientAddress(t *testing.T) {
 		{[]string{"127.0.0.0/8"}, "198.51.100.1, unknown", "127.0.0.1"},
 		{[]string{"127.0.0.0/8"}, "2001:db8::7", "2001:db8::7"},
 		{[]string{"127.0.0.0/8"}, "::ffff:203.0.113.9", "203.0.113.9"},
+		{[]string{"127.0.0.0/8"}, "203.0.113.9:51234", "203.0.113.9"},
+		{[]string{"127.0.0.0/8"}, "[2001:db8::7]:443", "2001:db8::7"},
+		// What a client writes itself stands before what the balancer adds.
+		{[]string{"127.0.0.0/8"}, "127.0.0.1, 203.0.113.9", "203.0.113.9"},
+		{[]string{"127.0.0.0/8"}, "127.0.0.1,127.0.0.2,203.0.113.9", "203.0.113.9"},
+		{[]string{"127.0.0.0/8"}, "198.51.100.1, , 203.0.113.9", "203.0.113.9"},
+		{[]string{"127.0.0.0/8"}, "198.51.100.1, ", "127.0.0.1"},
+		{[]string{"127.0.0.0/8"}, "203.0.113.9, localhost", "127.0.0.1"},
+		{[]string{"127.0.0.0/8"}, strings.Repeat("127.0.0.1,", 40) + "203.0.113.9", "203.0.113.9"},
+		{[]string{"127.0.0.0/8"}, "203.0.113.9" + strings.Repeat(",127.0.0.1", 40), "127.0.0.1"},
+		{[]string{"127.0.0.0/8"}, "fe80::1%eth0", "fe80::1"},
 	} {
-		s := start(t, config{plain: true, config: broker.Config{TrustedProxies: c.trusted}})
-		s.fill(t, localSetup(t))
+		s := sites[strings.Join(c.trusted, " ")]
+		if s == nil {
+			s = start(t, config{plain: true, config: broker.Config{TrustedProxies: c.trusted}})
+			sites[strings.Join(c.trusted, " ")] = s
+		}
 		header := map[string]string{}
 		if c.header != "" {
 			header["X-Forwarded-For"] = c.header
@@ -199,7 +215,34 @@ func TestClientAddress(t *testing.T) {
 		if err != nil || row.ClientAddr != c.want {
 			t.Errorf("trusted %v, header %q: %q, want %q (%v)", c.trusted, c.header, row.ClientAddr, c.want, err)
 		}
-		s.stop()
+	}
+}
+
+// TestOtherHeaders: the client's address is taken from no other header, and the hops of several headers
+// are one list.
+func TestOtherHeaders(t *testing.T) {
+	covers.Req(t, "LG6")
+	t.Parallel()
+	s := start(t, config{plain: true, config: broker.Config{TrustedProxies: []string{"127.0.0.0/8"}}})
+	for want, header := range map[string]http.Header{
+		"127.0.0.1":   {"Forwarded": {"for=203.0.113.1"}, "X-Real-Ip": {"203.0.113.2"}, "True-Client-Ip": {"203.0.113.3"}, "X-Client-Ip": {"203.0.113.4"}},
+		"203.0.113.9": {"X-Forwarded-For": {"198.51.100.1", "203.0.113.9"}},
+		"203.0.113.7": {"X-Forwarded-For": {"198.51.100.1", "203.0.113.7, 127.0.0.5"}, "Connection": {"X-Forwarded-For"}},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/v1/login", strings.NewReader(`{"user":"anna"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = header
+		res, err := s.client.Do(req)
+		var no api.LoginResponse
+		if err := json.Unmarshal([]byte(read(t, res, err).body), &no); err != nil {
+			t.Fatal(err)
+		}
+		row, err := s.broker.ExplainRef(t.Context(), no.Reason.Ref)
+		if err != nil || row.ClientAddr != want {
+			t.Errorf("%v: %q, want %q (%v)", header, row.ClientAddr, want, err)
+		}
 	}
 }
 

@@ -28,11 +28,24 @@ func forwarded(remote string, header []string, trusted []netip.Prefix) string {
 		if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(client) }) {
 			break // this one nobody vouches for: what it claims about others does not count
 		}
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+		next, ok := parseHop(strings.TrimSpace(hop))
+		if !ok {
 			break
 		}
-		client = next.Unmap().WithZone("")
+		client = next
 	}
 	return client.String()
+}
+
+// parseHop reads one hop: an address, or an address with a port as some balancers write it.
+func parseHop(hop string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(hop)
+	if err != nil {
+		p, err := netip.ParseAddrPort(hop)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		a = p.Addr()
+	}
+	return a.Unmap().WithZone(""), true
 }

@@ -51,12 +51,14 @@ func formToken(cookie string) string {
 // formAllowed parses a form and checks its token. It answers the request itself when it says no.
 func (s *Server) formAllowed(w http.ResponseWriter, r *http.Request) bool {
 	if err := r.ParseForm(); err != nil {
-		http.Error(w, "The form could not be read: it is broken or too large.", http.StatusBadRequest)
+		s.signInForm(w, r, http.StatusBadRequest, &Reason{Code: codeBadRequest, Text: "The form could not be read: it is broken or too large."}, "")
 		return false
 	}
 	c, err := r.Cookie(cookieCSRF)
 	if err != nil || len(c.Value) != csrfLen || !hmac.Equal([]byte(formToken(c.Value)), []byte(r.PostForm.Get("csrf"))) {
-		http.Error(w, "This form has expired or came from another site. Please go back to the sign-in page; cookies and HTTPS are needed.", http.StatusForbidden)
+		s.signInForm(w, r, http.StatusForbidden, &Reason{
+			Code: codeForm, Text: "The form has expired or came from another site. Please try again here; cookies and HTTPS are needed.",
+		}, "")
 		return false
 	}
 	return true

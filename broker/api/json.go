@@ -14,13 +14,6 @@ import (
 	"switchpoint/broker"
 )
 
-// Codes of refusals that are about the request and not about the user.
-const (
-	codeBadRequest = "bad-request"
-	codeTooLarge   = "too-large"
-	codeMediaType  = "unsupported-media-type"
-)
-
 // requestError is a request that cannot be understood.
 type requestError struct {
 	status int
@@ -128,26 +121,4 @@ func fail(w http.ResponseWriter, err error) {
 
 func reasonOf(r *broker.Refusal) Reason {
 	return Reason{Code: r.Code, Text: r.Text, RetryAfter: int(math.Ceil(r.RetryAfter.Seconds())), Ref: r.Ref}
-}
-
-// statusOf is the HTTP status of a refusal. 503 is kept for what another broker, or this one a
-// little later, would answer differently.
-func statusOf(code string) int {
-	switch code {
-	case broker.CodeStarting:
-		return http.StatusAccepted
-	case broker.CodeSignInFailed, broker.CodeSessionExpired, broker.CodeEnrolRefused, broker.CodeAgentUnknown:
-		return http.StatusUnauthorized
-	case broker.CodeRejected, broker.CodeHomeUnavailable, broker.CodePolicy:
-		return http.StatusForbidden
-	case broker.CodeDirectoryUnavailable, broker.CodeStoreUnavailable, broker.CodeBusy, broker.CodeStopped:
-		return http.StatusServiceUnavailable
-	case broker.CodeNoDesktop, broker.CodeMaintenance, broker.CodeUnreachable, broker.CodeStartFailed:
-		return http.StatusConflict
-	case broker.CodeOfferUnknown:
-		return http.StatusNotFound
-	case broker.CodeKeyReused:
-		return http.StatusUnprocessableEntity
-	}
-	return http.StatusInternalServerError
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -51,6 +52,11 @@ type config struct {
 	// adminToken is what XML-RPC asks for; wrap puts another store before the real one.
 	adminToken string
 	wrap       func(broker.Store) broker.Store
+	// twin is a site whose certificate this one has, too; cluster is its cluster, "uk" unless given.
+	twin    *site
+	cluster string
+	// askWaiting is the way to the other brokers of the cluster.
+	askWaiting func(context.Context, string, broker.WaitingQuestion) (broker.WaitingAnswer, error)
 }
 
 // start brings a broker up on a free port, over TLS unless plain.
@@ -64,21 +70,25 @@ func start(t *testing.T, c config) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	c.config.Cluster, c.config.SiteID, c.config.Listen = "uk", max(1, c.id), []string{"127.0.0.1:0"}
+	c.config.Cluster, c.config.SiteID, c.config.Listen = cmp.Or(c.cluster, "uk"), max(1, c.id), []string{"127.0.0.1:0"}
 	var use broker.Store = store
 	if c.wrap != nil {
 		use = c.wrap(store)
 	}
 	b, err := broker.New(t.Context(), broker.Options{
 		Config: c.config, Name: "broker-" + string(rune('0'+max(1, c.id))), Datacenter: "london", Version: "test",
-		Store: use, Monitors: []string{"alive"}, Metrics: c.metrics,
+		Store: use, Monitors: []string{"alive"}, Metrics: c.metrics, AskWaiting: c.askWaiting,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{broker: b, roots: x509.NewCertPool(), url: "http://"}
 	o := api.Options{Broker: b, Listen: c.config.Listen, TrustedProxies: c.config.TrustedProxies, AdminToken: c.adminToken, Metrics: c.metrics}
-	if !c.plain {
+	switch {
+	case c.twin != nil:
+		s.certDir, s.roots, s.url = c.twin.certDir, c.twin.roots, "https://"
+		o.Cert, o.Key = filepath.Join(s.certDir, "cert.pem"), filepath.Join(s.certDir, "key.pem")
+	case !c.plain:
 		s.certDir = t.TempDir()
 		o.Cert, o.Key = certificate(t, s.certDir, s.roots)
 		s.url = "https://"
@@ -87,19 +97,23 @@ func start(t *testing.T, c config) *site {
 		t.Fatal(err)
 	}
 	s.url += s.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{s.Run, b.Run} {
-		wg.Go(func() {
-			if err := run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	stopServer, stopBroker := background(t, s.Run), background(t, b.Run)
 	s.client = browser(t, s.roots)
-	s.stop = sync.OnceFunc(func() { cancel(); s.client.CloseIdleConnections(); wg.Wait() })
+	s.stop = sync.OnceFunc(func() { s.client.CloseIdleConnections(); stopServer(); stopBroker() }) // in the order of the program
 	t.Cleanup(s.stop)
 	return s
+}
+
+// background runs something; stop ends it and waits.
+func background(t *testing.T, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
 }
 
 // browser is a client with cookies that shows redirects instead of following them.

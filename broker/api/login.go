@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -16,36 +17,75 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	arrived := time.Now() // of the whole: who holds the body back must not use up the floor of SE2
 	key, err := idempotencyKey(r)
+	if err == nil {
+		err = body.check()
+	}
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	res := s.broker.Login(r.Context(), broker.LoginRequest{
-		User: body.User, Password: body.Password, Directory: body.Directory,
+	s.answerLogin(w, s.logins.Login(r.Context(), broker.LoginRequest{
+		User: body.User, Password: body.Password, NewPassword: body.NewPassword, Ticket: body.Ticket, Directory: body.Directory,
 		ClientName: clientName(body.Client), ClientAddr: s.clientAddr(r), Key: key, Arrived: arrived,
-	})
-	out := LoginResponse{Broker: s.self()}
-	status := http.StatusOK
+	}))
+}
+
+// loginOutcome is GET /api/v1/login/ID: how the login ended that waits under this id, or that it
+// still waits. Any broker of the cluster answers it.
+func (s *Server) loginOutcome(w http.ResponseWriter, r *http.Request) {
+	s.answerLogin(w, s.logins.LoginOutcome(r.Context(), r.PathValue("id")))
+}
+
+// check refuses what says two things, or nothing. A name without a password is no matter of form:
+// it is a failed sign-in (SE2).
+func (b LoginRequest) check() *requestError {
+	named := b.User != "" || b.Password != ""
+	var text string
 	switch {
-	case res.Refusal != nil:
-		reason := reasonOf(res.Refusal)
-		out.Result, out.Reason = ResultRefused, &reason
-		status = loginStatus(res.Refusal.Code)
-		retryAfter(w, reason.RetryAfter)
-	case res.Redirect != "":
-		out.Result, out.Redirect = ResultRedirect, &Redirect{URL: res.Redirect}
+	case b.Ticket != "" && (named || b.NewPassword != "" || b.Directory != ""):
+		text = "A ticket says who signs in: send it without user, password, new_password and directory."
+	case b.Ticket == "" && !named:
+		text = "There is nothing to sign in with: send user and password, or the ticket of a redirect."
 	default:
-		out.Result, out.Token, out.Offers = ResultOffers, res.Token, wireOffers(res.Offers)
+		return nil
+	}
+	return &requestError{http.StatusBadRequest, codeBadRequest, text}
+}
+
+// answerLogin writes a login step.
+func (s *Server) answerLogin(w http.ResponseWriter, res broker.LoginResult) {
+	status, out := loginAnswer(res)
+	out.Broker = s.self()
+	if out.Reason != nil {
+		retryAfter(w, out.Reason.RetryAfter)
 	}
 	writeJSON(w, status, out)
 }
 
-// loginStatus is statusOf, but a login without any offer is a matter of rights.
-func loginStatus(code string) int {
-	if code == broker.CodeNoDesktop {
-		return http.StatusForbidden
+// loginAnswer is the wire form of a login step (LG5).
+func loginAnswer(res broker.LoginResult) (status int, out LoginResponse) {
+	switch {
+	case res.Refusal != nil:
+		reason := reasonOf(res.Refusal)
+		return LoginStatus(reason.Code), LoginResponse{Result: ResultRefused, Reason: &reason, Position: res.Refusal.Position}
+	case res.Waiting != nil:
+		return http.StatusAccepted, LoginResponse{
+			Result: ResultWaiting, Poll: pathLogin + "/" + res.Waiting.ID, Position: res.Waiting.Position, Reason: waitingReason(res.Waiting),
+		}
+	case res.Prompt != nil:
+		return http.StatusOK, LoginResponse{Result: ResultPrompt, Prompt: &Prompt{Kind: res.Prompt.Kind, Text: res.Prompt.Text, Code: res.Prompt.Code}}
+	case res.Redirect != "":
+		return http.StatusOK, LoginResponse{Result: ResultRedirect, Redirect: &Redirect{URL: res.Redirect, Ticket: res.Ticket}}
 	}
-	return statusOf(code)
+	return http.StatusOK, LoginResponse{Result: ResultOffers, Token: res.Token, Offers: wireOffers(res.Offers)}
+}
+
+// waitingReason says why the client waits and when it is to ask again, after a second at the earliest.
+func waitingReason(w *broker.Waiting) *Reason {
+	return &Reason{
+		Code: codeQueued, Text: "Many people are signing in right now. Your place in the queue is kept.",
+		RetryAfter: max(1, int(math.Ceil(w.RetryAfter.Seconds()))),
+	}
 }
 
 func clientName(c Client) string {

@@ -27,24 +27,24 @@ const (
 	ResultRefused  = "refused"
 )
 
-// LoginResponse is the answer to a login step; which fields are set follows from Result.
+// LoginResponse is the answer to a login step; which fields are set follows from result.
 type LoginResponse struct {
 	Result   string    `json:"result"`
-	Token    string    `json:"token,omitempty"`
-	Offers   []Offer   `json:"offers,omitempty"`
-	Redirect *Redirect `json:"redirect,omitempty"`
-	Prompt   *Prompt   `json:"prompt,omitempty"`
-	Poll     string    `json:"poll,omitempty"`     // with ResultWaiting: where to GET the outcome
-	Position int       `json:"position,omitempty"` // with ResultWaiting: logins before this one
-	Reason   *Reason   `json:"reason,omitempty"`
+	Token    string    `json:"token,omitempty"`    // with offers: for the Authorization header from now on
+	Offers   []Offer   `json:"offers,omitempty"`   // with offers: the best first
+	Redirect *Redirect `json:"redirect,omitempty"` // with redirect
+	Prompt   *Prompt   `json:"prompt,omitempty"`   // with prompt
+	Poll     string    `json:"poll,omitempty"`     // with waiting: the path at this broker or any other of the cluster to GET the outcome at
+	Position int       `json:"position,omitempty"` // with waiting: logins before this one; with code busy: logins that wait
+	Reason   *Reason   `json:"reason,omitempty"`   // with refused and waiting
 	Broker   Broker    `json:"broker"`
 }
 
 // Prompt is a question to the user: the answer goes into the same request, sent again.
 type Prompt struct {
-	Kind string `json:"kind"` // "new-password": field new_password
-	Text string `json:"text"`
-	Code string `json:"code"`
+	Kind string `json:"kind"` // new-password: the answer goes into the field new_password
+	Text string `json:"text"` // what the user reads
+	Code string `json:"code"` // why
 }
 
 // Broker names who answered, so that a client (and a person) sees through whom it went.
@@ -68,15 +68,15 @@ type Offer struct {
 // Redirect sends the user to the home cluster; Ticket is empty when the client signs in there.
 type Redirect struct {
 	URL    string `json:"url"`
-	Ticket string `json:"ticket,omitempty"`
+	Ticket string `json:"ticket,omitempty"` // good once, for 60 s, at that cluster
 }
 
 // Reason says why something was refused. Ref resolves with `switchpoint explain --ref`.
 type Reason struct {
-	Code       string `json:"code"`
-	Text       string `json:"text"`
+	Code       string `json:"code"`                  // of the fixed list
+	Text       string `json:"text"`                  // what the user reads
 	RetryAfter int    `json:"retry_after,omitempty"` // seconds
-	Ref        string `json:"ref,omitempty"`
+	Ref        string `json:"ref,omitempty"`         // for the administrator
 }
 
 // OffersResponse is the body of GET /api/v1/offers (Authorization: Bearer TOKEN).
@@ -90,11 +90,11 @@ type ConnectRequest struct {
 	Offer string `json:"offer"`
 }
 
-// ConnectResponse says where the desktop is. File holds no password. With status 202 and Result
-// ResultWaiting the desktop is being started: Reason says how far it is, and the same request, with the
-// same Idempotency-Key, is to be sent again to Poll after Reason.RetryAfter seconds.
+// ConnectResponse says where the desktop is. File holds no password. With status 202 and result
+// waiting the desktop is being started: reason says how far it is, and the same request, with the
+// same Idempotency-Key, is to be sent again to poll after reason.retry_after seconds.
 type ConnectResponse struct {
-	Result   string  `json:"result,omitempty"` // ResultWaiting, or empty
+	Result   string  `json:"result,omitempty"` // waiting, or empty
 	Poll     string  `json:"poll,omitempty"`
 	Desktop  string  `json:"desktop"`
 	Host     string  `json:"host"`

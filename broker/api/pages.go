@@ -3,14 +3,12 @@ package api
 import (
 	"bytes"
 	"embed"
-	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
-
-	"switchpoint/broker"
 )
 
 //go:embed web
@@ -18,19 +16,21 @@ var web embed.FS
 
 // pages are the compiled templates.
 type pages struct {
-	signIn, desktops *template.Template
-	css              []byte
+	signIn, continueAs, waiting, newPassword, desktops, onward *template.Template
+	css                                                        []byte
 }
 
 func newPages() (*pages, error) {
 	p := &pages{}
+	for file, t := range map[string]**template.Template{
+		"signin": &p.signIn, "ticket": &p.continueAs, "waiting": &p.waiting, "newpassword": &p.newPassword, "desktops": &p.desktops, "onward": &p.onward,
+	} {
+		var err error
+		if *t, err = template.ParseFS(web, "web/layout.html", "web/"+file+".html"); err != nil {
+			return nil, fmt.Errorf("page %s: %w", file, err)
+		}
+	}
 	var err error
-	if p.signIn, err = template.ParseFS(web, "web/layout.html", "web/signin.html"); err != nil {
-		return nil, fmt.Errorf("sign-in page: %w", err)
-	}
-	if p.desktops, err = template.ParseFS(web, "web/layout.html", "web/desktops.html"); err != nil {
-		return nil, fmt.Errorf("desktops page: %w", err)
-	}
 	if p.css, err = web.ReadFile("web/style.css"); err != nil {
 		return nil, fmt.Errorf("style: %w", err)
 	}
@@ -45,6 +45,12 @@ type view struct {
 	Reason *Reason
 	User   string
 	Offers []Offer
+	// Ticket is one that waits for the user's yes.
+	Ticket string
+	// Position and Elapsed (in seconds) are those of a login in the queue; Onward is where the page
+	// leads to by itself.
+	Position, Elapsed int
+	Onward            string
 }
 
 // page writes a page. The policy allows the style sheet and forms to this broker and to the
@@ -60,8 +66,16 @@ func (s *Server) page(w http.ResponseWriter, t *template.Template, status int, v
 	actions := strings.Join(append([]string{"'self'"}, s.broker.RedirectOrigins()...), " ")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action "+actions)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if v.Reason != nil {
+		retryAfter(w, v.Reason.RetryAfter)
+	}
 	w.WriteHeader(status)
 	w.Write(b.Bytes()) // a browser that has gone away cannot be told
+}
+
+// refresh makes the browser go on by itself, without a script.
+func refresh(w http.ResponseWriter, after time.Duration, to string) {
+	w.Header().Set("Refresh", strconv.Itoa(int(after.Seconds()))+"; url="+to)
 }
 
 func (s *Server) style(w http.ResponseWriter, r *http.Request) {
@@ -71,105 +85,31 @@ func (s *Server) style(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) pageHome(w http.ResponseWriter, r *http.Request) {
-	if sessionCookie(r) != "" {
-		http.Redirect(w, r, "/desktops", http.StatusSeeOther)
-		return
-	}
-	http.Redirect(w, r, "/signin", http.StatusSeeOther)
-}
-
-func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) {
-	s.page(w, s.pages.signIn, http.StatusOK, view{Title: "Sign in", CSRF: csrfToken(w, r)})
-}
-
-func (s *Server) pageSignInPost(w http.ResponseWriter, r *http.Request) {
-	if !s.formAllowed(w, r) {
-		return
-	}
-	arrived := time.Now() // as in login: of the whole form
-	user := r.PostForm.Get("user")
-	res := s.broker.Login(r.Context(), broker.LoginRequest{
-		User: user, Password: r.PostForm.Get("password"), ClientName: "browser", ClientAddr: s.clientAddr(r), Arrived: arrived,
-	})
+	to := "/signin"
 	switch {
-	case res.Refusal != nil:
-		reason := reasonOf(res.Refusal)
-		retryAfter(w, reason.RetryAfter)
-		s.page(w, s.pages.signIn, loginStatus(reason.Code), view{Title: "Sign in", CSRF: csrfToken(w, r), Reason: &reason, User: user})
-	case res.Redirect != "":
-		http.Redirect(w, r, res.Redirect, http.StatusSeeOther)
-	default:
-		setCookie(w, cookieSession, res.Token, 0)
-		http.Redirect(w, r, "/desktops", http.StatusSeeOther)
+	case sessionCookie(r) != "":
+		to = "/desktops"
+	case waitingCookie(r).id != "":
+		to = pathWaiting
+	case s.comeAgain(w, r, "/"):
+		return
 	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-func (s *Server) pageDesktops(w http.ResponseWriter, r *http.Request) {
-	s.showDesktops(w, r, http.StatusOK, nil)
+// comeAgain answers a request that came by a link of another site, such as the company's portal.
+// Browsers send no SameSite=Strict cookie with it, so a user who has signed in would look like a
+// stranger: the page that it answers with asks again, from here. It says whether it has answered.
+func (s *Server) comeAgain(w http.ResponseWriter, r *http.Request, to string) bool {
+	if r.Header.Get("Sec-Fetch-Site") != "cross-site" {
+		return false
+	}
+	refresh(w, 0, to)
+	s.page(w, s.pages.onward, http.StatusOK, view{Title: "One moment", Onward: to})
+	return true
 }
 
-// showDesktops lists the offers, with the reason for what did not work above them.
-func (s *Server) showDesktops(w http.ResponseWriter, r *http.Request, status int, reason *Reason) {
-	session, offers, err := s.broker.Offers(r.Context(), sessionCookie(r), s.clientAddr(r))
-	if err != nil {
-		s.pageRefused(w, r, err)
-		return
-	}
-	s.page(w, s.pages.desktops, status, view{
-		Title: "Desktops", CSRF: csrfToken(w, r), Reason: reason, User: session.User, Offers: wireOffers(offers),
-	})
-}
-
-// pageRefused goes back to the sign-in page: with nothing when the session has ended, else with
-// the reason.
-func (s *Server) pageRefused(w http.ResponseWriter, r *http.Request, err error) {
-	reason := Reason{Code: broker.CodeInternal, Text: "Something went wrong in this broker."}
-	if refusal, ok := errors.AsType[*broker.Refusal](err); ok {
-		reason = reasonOf(refusal)
-	}
-	if reason.Code == broker.CodeSessionExpired {
-		setCookie(w, cookieSession, "", -1)
-		http.Redirect(w, r, "/signin", http.StatusSeeOther)
-		return
-	}
-	retryAfter(w, reason.RetryAfter)
-	s.page(w, s.pages.signIn, statusOf(reason.Code), view{Title: "Sign in", CSRF: csrfToken(w, r), Reason: &reason})
-}
-
-// pageConnect answers with the connection file as a download.
-func (s *Server) pageConnect(w http.ResponseWriter, r *http.Request) {
-	arrived := time.Now()
-	if !s.formAllowed(w, r) {
-		return
-	}
-	c, err := s.broker.Connect(r.Context(), broker.ConnectRequest{
-		Token: sessionCookie(r), Offer: r.PostForm.Get("offer"), ClientAddr: s.clientAddr(r), Arrived: arrived,
-	})
-	if err == nil {
-		w.Header().Set("Content-Type", c.File.MIME)
-		w.Header().Set("Content-Disposition", `attachment; filename="`+c.File.Name+`"`)
-		w.Write([]byte(c.File.Text))
-		return
-	}
-	if refusal, ok := errors.AsType[*broker.Refusal](err); ok && refusal.Code != broker.CodeSessionExpired {
-		reason := reasonOf(refusal)
-		retryAfter(w, reason.RetryAfter)
-		s.showDesktops(w, r, statusOf(reason.Code), &reason)
-		return
-	}
-	s.pageRefused(w, r, err)
-}
-
-func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) {
-	if !s.formAllowed(w, r) {
-		return
-	}
-	err := s.broker.Logout(r.Context(), sessionCookie(r), s.clientAddr(r))
-	if refusal, ok := errors.AsType[*broker.Refusal](err); ok && refusal.Code != broker.CodeSessionExpired {
-		reason := reasonOf(refusal) // the session goes on: keep the cookie and say so
-		s.showDesktops(w, r, statusOf(reason.Code), &reason)
-		return
-	}
-	setCookie(w, cookieSession, "", -1)
-	http.Redirect(w, r, "/signin", http.StatusSeeOther)
+// signInForm shows the form, with the reason for what did not work above it.
+func (s *Server) signInForm(w http.ResponseWriter, r *http.Request, status int, reason *Reason, user string) {
+	s.page(w, s.pages.signIn, status, view{Title: "Sign in", CSRF: csrfToken(w, r), Reason: reason, User: user})
 }

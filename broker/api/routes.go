@@ -8,6 +8,14 @@ import (
 	"switchpoint/healthcheck/isalive"
 )
 
+// Paths that are named in more than one place.
+const (
+	pathLogin   = "/api/v1/login"
+	pathConnect = "/api/v1/connect"
+	pathOpenAPI = "/api/v1/openapi.json"
+	pathWaiting = "/waiting"
+)
+
 // routes lists every path of the server with the name under which it is counted.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -15,10 +23,12 @@ func (s *Server) routes() http.Handler {
 		pattern, name string
 		handler       http.HandlerFunc
 	}{
-		{"POST /api/v1/login", "login", s.login},
+		{"POST " + pathLogin, "login", s.login},
+		{"GET " + pathLogin + "/{id}", "login_outcome", s.loginOutcome},
 		{"GET /api/v1/offers", "offers", s.offers},
-		{"POST /api/v1/connect", "connect", s.connect},
+		{"POST " + pathConnect, "connect", s.connect},
 		{"POST /api/v1/logout", "logout", s.logout},
+		{"GET " + pathOpenAPI, "openapi", s.openAPI},
 		{"POST " + agent.PathEnrol, "agent_enrol", s.agentEnrol},
 		{"POST " + agent.PathHeartbeat, "agent_heartbeat", s.agentHeartbeat},
 		{"/agent/", "unknown", s.noRoute},
@@ -28,6 +38,8 @@ func (s *Server) routes() http.Handler {
 		{"GET /{$}", "page", s.pageHome},
 		{"GET /signin", "page", s.pageSignIn},
 		{"POST /signin", "page_signin", s.pageSignInPost},
+		{"POST /newpassword", "page_newpassword", s.pageNewPasswordPost},
+		{"GET " + pathWaiting, "page_waiting", s.pageWaiting},
 		{"GET /desktops", "page", s.pageDesktops},
 		{"POST /connect", "page_connect", s.pageConnect},
 		{"POST /signout", "page_signout", s.pageSignOut},
@@ -77,7 +89,7 @@ func (r *recorder) WriteHeader(status int) {
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
-	writeError(w, http.StatusNotFound, Reason{Code: "not-found", Text: "There is nothing at this path with this method."})
+	writeError(w, http.StatusNotFound, Reason{Code: codeNotFound, Text: "There is nothing at this path with this method."})
 }
 
 // alive is the page for requests that net/http accepts; the listener answers the older forms.

@@ -45,9 +45,17 @@ type Options struct {
 	Metrics    prometheus.Registerer
 }
 
+// logins is the part of the broker that signs users in. Tests put scripts in its place: what a busy
+// cluster, an expired password and a second cluster answer is to be shown without them, too.
+type logins interface {
+	Login(ctx context.Context, req broker.LoginRequest) broker.LoginResult
+	LoginOutcome(ctx context.Context, id string) broker.LoginResult
+}
+
 // Server serves one broker on all of its addresses.
 type Server struct {
 	broker     *broker.Broker
+	logins     logins
 	log        *slog.Logger
 	metrics    *metrics
 	proxies    []netip.Prefix
@@ -66,7 +74,7 @@ func New(o Options) (*Server, error) {
 	if o.Broker == nil {
 		return nil, errors.New("broker api: Options.Broker is missing")
 	}
-	s := &Server{broker: o.Broker, log: o.Log, tls: o.Cert != "", adminToken: o.AdminToken}
+	s := &Server{broker: o.Broker, logins: o.Broker, log: o.Log, tls: o.Cert != "", adminToken: o.AdminToken}
 	for _, p := range o.TrustedProxies {
 		prefix, err := broker.ParsePrefix(p)
 		if err != nil {

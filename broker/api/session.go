@@ -47,7 +47,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 	if starting, ok := errors.AsType[*broker.Refusal](err); ok && starting.Code == broker.CodeStarting {
 		reason := reasonOf(starting)
 		retryAfter(w, reason.RetryAfter)
-		writeJSON(w, http.StatusAccepted, ConnectResponse{Result: ResultWaiting, Poll: "/api/v1/connect", Reason: &reason, Broker: s.self()})
+		writeJSON(w, http.StatusAccepted, ConnectResponse{Result: ResultWaiting, Poll: pathConnect, Reason: &reason, Broker: s.self()})
 		return
 	}
 	if err != nil {

@@ -33,15 +33,26 @@ type Options struct {
 	CA       string     // PEM file with the roots to trust; empty: the system's
 	User     string
 	Password string
+	// NewPassword answers a prompt for one. When it is empty, or not taken, AskNewPassword is asked; nil:
+	// the login ends with *PromptError.
+	NewPassword    string
+	AskNewPassword func(ctx context.Context, p api.Prompt) (string, error)
+	// Client is what the brokers' logs say of this client.
+	Client api.Client
 	// OffersOnly signs in and leaves the desktops unconnected.
 	OffersOnly bool
 	// Timeout bounds the whole login; default 130 s, as a busy broker may buffer it for 120 s.
 	Timeout time.Duration
+	// OnHop is told each hop as soon as it is over; calls come one at a time. Nil: the outcome has them all.
+	OnHop func(Hop)
+	// Patience is how long brokers that say 503 with Retry-After are asked again, in all; default 60 s,
+	// negative: not at all.
+	Patience time.Duration
 }
 
 // Hop is one step of a login.
 type Hop struct {
-	Step   string // "dns", "connect", "login", "redirect", "start", "desktop"
+	Step   string // "dns", "connect", "busy", "wait", "prompt", "password", "login", "redirect", "start", "desktop"
 	Detail string // what happened, without secrets
 	Took   time.Duration
 }
@@ -67,7 +78,18 @@ func (e *RefusedError) Error() string {
 	if e.Broker.Name != "" {
 		by = " by " + e.Broker.Name
 	}
-	return plain(fmt.Sprintf("refused%s (%s): %s", by, e.Reason.Code, e.Reason.Text))
+	return Plain(fmt.Sprintf("refused%s (%s): %s", by, e.Reason.Code, e.Reason.Text))
+}
+
+// PromptError is a question of the broker that nobody answered.
+type PromptError struct {
+	Prompt api.Prompt
+	Broker api.Broker
+}
+
+// Error gives the question.
+func (e *PromptError) Error() string {
+	return Plain(fmt.Sprintf("%s asks (%s): %s", e.Broker.Name, e.Prompt.Code, e.Prompt.Text))
 }
 
 // Login signs in and, unless OffersOnly, connects to the first desktop offered. On an error the
@@ -108,10 +130,11 @@ func (l *login) run(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	seen := make(visited)
+	next := &home{url: base}
 	for range maxClusters {
-		seen.place(base)
-		s := l.open(base.String())
-		next, err := s.signIn(ctx, seen)
+		seen.place(next.url)
+		s := l.open(next.url.String())
+		next, err = s.signIn(ctx, next.ticket, seen)
 		if err == nil && next == nil {
 			return s, nil
 		}
@@ -119,7 +142,6 @@ func (l *login) run(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		base = next
 	}
 	return nil, fmt.Errorf("sign in: %d clusters, and each says that the user's home is elsewhere", maxClusters)
 }
@@ -163,7 +185,11 @@ func (l *login) loadRoots() error {
 func (l *login) hop(step, detail string, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out.Hops = append(l.out.Hops, Hop{Step: step, Detail: plain(detail), Took: time.Since(began)})
+	h := Hop{Step: step, Detail: Plain(detail), Took: time.Since(began)}
+	l.out.Hops = append(l.out.Hops, h)
+	if l.opts.OnHop != nil {
+		l.opts.OnHop(h)
+	}
 }
 
 // open prepares the exchange with one cluster.

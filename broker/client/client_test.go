@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// broker answers login steps from a script, in order; the last one repeats.
-func broker(t *testing.T, cluster string, steps ...api.LoginResponse) (*httptest.Server, *atomic.Int32) {
+// scripted answers login steps from a script, in order; the last one repeats.
+func scripted(t *testing.T, cluster string, steps ...api.LoginResponse) (*httptest.Server, *atomic.Int32) {
 	t.Helper()
 	var n atomic.Int32
 	mux := http.NewServeMux()
@@ -63,7 +63,7 @@ func redirectTo(url string) api.LoginResponse {
 }
 
 func TestLoginAtHome(t *testing.T) {
-	s, _ := broker(t, "uk", offers())
+	s, _ := scripted(t, "uk", offers())
 	out, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "secret-word"})
 	if err != nil || out.Desktop.Desktop != "desk" || out.Broker.Cluster != "uk" || out.Via != netip.MustParseAddr("127.0.0.1") {
 		t.Fatalf("%+v, %v", out, err)
@@ -76,7 +76,7 @@ func TestLoginAtHome(t *testing.T) {
 }
 
 func TestOffersOnly(t *testing.T) {
-	s, _ := broker(t, "uk", offers())
+	s, _ := scripted(t, "uk", offers())
 	out, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p", OffersOnly: true})
 	if err != nil || out.Desktop != nil || len(out.Offers) != 1 {
 		t.Fatalf("%+v, %v", out, err)
@@ -84,8 +84,8 @@ func TestOffersOnly(t *testing.T) {
 }
 
 func TestRedirectHome(t *testing.T) {
-	us, _ := broker(t, "us", offers())
-	uk, _ := broker(t, "uk", redirectTo(us.URL+"/ignored?path=1"))
+	us, _ := scripted(t, "us", offers())
+	uk, _ := scripted(t, "uk", redirectTo(us.URL+"/ignored?path=1"))
 	out, err := Login(t.Context(), Options{URL: uk.URL, User: "alice", Password: "p"})
 	if err != nil || out.Broker.Cluster != "us" {
 		t.Fatalf("%+v, %v", out, err)
@@ -96,7 +96,7 @@ func TestRedirectsThatAreRefused(t *testing.T) {
 	for name, target := range map[string]string{
 		"an empty URL": "", "another scheme": "ldap://x/", "a name that nobody knows": "http://cb.nowhere.invalid",
 	} {
-		s, _ := broker(t, "uk", redirectTo(target))
+		s, _ := scripted(t, "uk", redirectTo(target))
 		out, err := Login(t.Context(), Options{URL: s.URL, User: "u", Password: "p", DNS: []string{"127.0.0.1:1"}})
 		if err == nil {
 			t.Errorf("%s: %+v", name, out)
@@ -110,7 +110,7 @@ func TestLoop(t *testing.T) {
 	mux := http.NewServeMux()
 	second := httptest.NewServer(mux)
 	t.Cleanup(second.Close)
-	first, _ = broker(t, "first", redirectTo(second.URL))
+	first, _ = scripted(t, "first", redirectTo(second.URL))
 	mux.HandleFunc("POST /api/v1/login", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(redirectTo(second.URL))
 	})
@@ -172,7 +172,7 @@ func TestSRVStaysInTheDomain(t *testing.T) {
 // TestPollStaysAtTheBroker: a place to ask that would change the host is refused.
 func TestPollStaysAtTheBroker(t *testing.T) {
 	for _, poll := range []string{"", "@127.0.0.1:1/", ".evil.com/", "0/"} {
-		s, n := broker(t, "uk", api.LoginResponse{Result: api.ResultWaiting, Poll: poll})
+		s, n := scripted(t, "uk", api.LoginResponse{Result: api.ResultWaiting, Poll: poll})
 		_, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p"})
 		if err == nil || !strings.Contains(err.Error(), "no path") || n.Load() != 1 {
 			t.Errorf("poll at %q: %v", poll, err)
@@ -191,14 +191,14 @@ func TestPlainText(t *testing.T) {
 func TestNoDowngrade(t *testing.T) {
 	l := &login{}
 	s := &session{login: l, base: "https://cb.company.com"}
-	_, err := s.redirect(redirectTo("http://cb.us.company.com"), "x", visited{}, time.Now())
+	_, err := s.redirect(redirectTo("http://cb.us.company.com"), visited{}, time.Now())
 	if err == nil || !strings.Contains(err.Error(), "in the clear") {
 		t.Fatal(err)
 	}
 }
 
 func TestWaiting(t *testing.T) {
-	s, n := broker(t, "uk", api.LoginResponse{Result: api.ResultWaiting, Poll: "/poll", Reason: &api.Reason{RetryAfter: 1}}, offers())
+	s, n := scripted(t, "uk", api.LoginResponse{Result: api.ResultWaiting, Poll: "/poll", Reason: &api.Reason{RetryAfter: 1}}, offers())
 	out, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p"})
 	if err != nil || out.Desktop == nil || n.Load() != 2 {
 		t.Fatalf("%+v, %v, %d steps", out, err, n.Load())
@@ -206,7 +206,7 @@ func TestWaiting(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	s, _ := broker(t, "uk", api.LoginResponse{Result: api.ResultRefused, Reason: &api.Reason{Code: "sign-in-failed", Text: "no"}})
+	s, _ := scripted(t, "uk", api.LoginResponse{Result: api.ResultRefused, Reason: &api.Reason{Code: "sign-in-failed", Text: "no"}})
 	_, err := Login(t.Context(), Options{URL: s.URL, User: "bob", Password: "p"})
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Reason.Code != "sign-in-failed" || refused.Broker.Name != "uk-1" {

@@ -76,8 +76,8 @@ func hostOf(raw string) string {
 	return raw
 }
 
-// plain keeps what a server wrote from steering the terminal that shows it.
-func plain(s string) string {
+// Plain keeps what a server wrote from steering the terminal that shows it.
+func Plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'

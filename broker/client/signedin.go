@@ -46,9 +46,9 @@ func (l *login) forgetHops() {
 
 // SignOut ends the session.
 func (s *SignedIn) SignOut(ctx context.Context) error {
-	status, text, err := s.session.exchange(ctx, http.MethodPost, "/api/v1/logout", "", false, nil)
-	if err == nil && status != http.StatusNoContent {
-		err = decode(status, text, &struct{}{})
+	got, err := s.session.exchange(ctx, request{method: http.MethodPost, path: "/api/v1/logout"})
+	if err == nil && got.status != http.StatusNoContent {
+		err = decode(got.status, got.text, &struct{}{})
 		if err == nil {
 			err = errors.New("the answer is no sign-out")
 		}

@@ -1,11 +1,6 @@
 package jobs
 
-import (
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
-)
+import "fmt"
 
 // Load is what decides how many more jobs this broker takes.
 type Load struct {
@@ -39,14 +34,4 @@ func (l Load) Allow() (n int, why string) {
 		why = fmt.Sprintf("logins come first: %.0f%% of their places are taken", 100*l.Logins)
 	}
 	return n, why
-}
-
-// readLoadAverage reads the load average of the last minute (proc(5), loadavg).
-func readLoadAverage() (float64, error) {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0, err
-	}
-	first, _, _ := strings.Cut(string(text), " ")
-	return strconv.ParseFloat(first, 64)
 }

@@ -64,9 +64,3 @@ func TestAllowProperty(t *testing.T) {
 		}
 	})
 }
-
-func TestReadLoadAverage(t *testing.T) {
-	if v, err := readLoadAverage(); err != nil || v < 0 {
-		t.Errorf("load average %v, %v", v, err)
-	}
-}

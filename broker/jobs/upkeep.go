@@ -14,7 +14,8 @@ const (
 	KindPurge = "purge"
 	// KindLeaseMaintenance gives the pooled desktops of expired sessions back.
 	KindLeaseMaintenance = "lease maintenance"
-	// KindPoolStatistics writes how many desktops of each pool are free and used.
+	// KindPoolStatistics writes how many desktops of each pool are free and used, and how many logins
+	// there were in each hour.
 	KindPoolStatistics = "pool statistics"
 
 	purgeEvery      = 10 * time.Minute
@@ -92,7 +93,12 @@ func (w *Worker) statistics(ctx context.Context, _ broker.Job) (string, error) {
 		n, err := w.o.Store.RecordPoolStatistics(ctx, w.o.LogRetention)
 		return n, false, err
 	})
-	return fmt.Sprintf("%d pools", n), err
+	if err != nil {
+		return "", err
+	}
+	bounded, cancel := context.WithTimeout(ctx, upkeepBound)
+	defer cancel()
+	return fmt.Sprintf("%d pools", n), w.o.Store.RecordLogins(bounded, w.o.LogRetention)
 }
 
 // pieces calls work until there is no more, and bounds each call.

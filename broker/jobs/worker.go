@@ -101,7 +101,7 @@ func New(o Options) (*Worker, error) {
 	o.LogRetention = cmp.Or(o.LogRetention, 30*24*time.Hour)
 	o.SessionRetention, o.JobRetention = cmp.Or(o.SessionRetention, 7*24*time.Hour), cmp.Or(o.JobRetention, 2*24*time.Hour)
 	if o.LoadAverage == nil {
-		o.LoadAverage = readLoadAverage
+		o.LoadAverage = broker.LoadAverage
 	}
 	w := &Worker{
 		o: o, log: o.Log, handlers: make(map[string]Handler), runs: make(map[broker.JobRun]*run), turns: make(map[string]*run),

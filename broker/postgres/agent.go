@@ -1,11 +1,9 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -98,19 +96,6 @@ const beatsSQL = `WITH beat AS MATERIALIZED (
 SELECT f.id, f.hash, CASE WHEN f.clean THEN '' ELSE f.reset_id END, COALESCE(f.reset_age, 0)::float8,
 	COALESCE(f.over AND (f.release_at <= now() OR f.release_at IS NULL AND f.release_us = 0), false) FROM facts f`
 
-// wireBeat is a heartbeat as beatsSQL reads it.
-type wireBeat struct {
-	ID       string   `json:"id"`
-	Hash     string   `json:"hash"`
-	Address  string   `json:"address"`
-	Version  string   `json:"version"`
-	Load     float64  `json:"load"`
-	Sessions string   `json:"sessions"`
-	Count    int      `json:"n"`
-	Users    []string `json:"users"`
-	Done     string   `json:"done"`
-}
-
 // beatKey tells reports apart.
 type beatKey struct {
 	desktop string
@@ -119,7 +104,7 @@ type beatKey struct {
 
 // AgentBeats implements broker.Store: one statement, and a second one when claims have ended.
 func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]broker.AgentOrders, error) {
-	batch, err := wireBeats(beats)
+	batch, err := broker.BeatRows(beats)
 	if err != nil {
 		return nil, fmt.Errorf("record heartbeats: %w", err)
 	}
@@ -156,20 +141,6 @@ func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]bro
 	for i, b := range beats {
 		out[i] = known[beatKey{b.Desktop, b.KeyHash}]
 	}
-	return out, nil
-}
-
-// wireBeats are in the order of their ids, so that two batches do not wait for each other in a circle.
-func wireBeats(beats []broker.AgentBeat) ([]wireBeat, error) {
-	out := make([]wireBeat, len(beats))
-	for i, b := range beats {
-		sessions, err := json.Marshal(b.Sessions)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = wireBeat{b.Desktop, fmt.Sprintf("%x", b.KeyHash), b.Address, b.Version, b.Load, string(sessions), len(b.Sessions), b.Users(), b.ResetDone}
-	}
-	slices.SortFunc(out, func(a, b wireBeat) int { return cmp.Compare(a.ID, b.ID) })
 	return out, nil
 }
 

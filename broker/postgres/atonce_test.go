@@ -75,7 +75,7 @@ func takenOverAtOnce(t *testing.T, d *databases) {
 		t.Fatal(err)
 	}
 	got := make(chan error, 1)
-	go func() { got <- s.Heartbeat(t.Context(), m) }()
+	go func() { got <- s.Heartbeat(t.Context(), m, broker.Beat{}) }()
 	for deadline := time.Now().Add(20 * time.Second); count(t, s, `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND a.datname = current_database()`) == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the beat does not wait")

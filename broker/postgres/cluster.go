@@ -32,20 +32,24 @@ func (s *Store) Join(ctx context.Context, n broker.Node, proposal broker.Cluster
 		if m.Cluster.Name != proposal.Name {
 			return fmt.Errorf("%w: the database belongs to cluster %q, not to %q", broker.ErrConflict, m.Cluster.Name, proposal.Name)
 		}
+		if err := ticketKey(l, &m.Cluster, proposal); err != nil {
+			return err
+		}
 		for _, check := range []func(link, broker.Node, time.Duration) error{versionFits, siteFree, uuidFree} {
 			if err := check(l, n, live); err != nil {
 				return err
 			}
 		}
-		return l.row(`INSERT INTO broker AS b (site_id, name, datacenter, version, uuid, ip, mac, fingerprint, epoch, booted_at, heartbeat_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, now())
+		return l.row(`INSERT INTO broker AS b (site_id, name, datacenter, version, uuid, ip, mac, host, fingerprint, epoch, booted_at, heartbeat_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, now())
 			ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, datacenter = excluded.datacenter, version = excluded.version,
 				report = CASE WHEN b.name = excluded.name THEN b.report ELSE '' END,
 				reported_at = CASE WHEN b.name = excluded.name THEN b.reported_at END,
-				uuid = excluded.uuid, ip = excluded.ip, mac = excluded.mac, fingerprint = excluded.fingerprint,
+				cpus = 0, carries = CASE WHEN b.name = excluded.name THEN b.carries ELSE 0 END,
+				uuid = excluded.uuid, ip = excluded.ip, mac = excluded.mac, host = excluded.host, fingerprint = excluded.fingerprint,
 				epoch = b.epoch + 1, booted_at = excluded.booted_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL, removed_at = NULL
 			RETURNING epoch`,
-			n.SiteID, n.Name, n.Datacenter, n.Version, n.UUID, n.IP, n.MAC, n.Fingerprint, n.Booted).Scan(&m.Epoch)
+			n.SiteID, n.Name, n.Datacenter, n.Version, n.UUID, n.IP, n.MAC, n.Host, n.Fingerprint, n.Booted).Scan(&m.Epoch)
 	})
 	return m, err
 }
@@ -114,8 +118,18 @@ func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecon
 const ageSQL = `(EXTRACT(EPOCH FROM now() - heartbeat_at) * 1000000)::bigint`
 
 // Heartbeat implements broker.Store.
-func (s *Store) Heartbeat(ctx context.Context, m broker.Membership) error {
-	return s.ofMember(ctx, "heartbeat", m, `heartbeat_at = now(), stopped_at = NULL`)
+func (s *Store) Heartbeat(ctx context.Context, m broker.Membership, b broker.Beat) error {
+	return s.ofMember(ctx, "heartbeat", m, `heartbeat_at = now(), stopped_at = NULL, cpus = $3, load_average = $4, busy = $5, steal = $6,
+		carries = COALESCE(NULLIF($7::double precision, 0), carries),
+		clock_off_us = COALESCE((EXTRACT(EPOCH FROM $8::timestamptz - now()) * 1000000)::bigint, 0)`, b.Load.CPUs, b.Load.Average, b.Load.Busy, b.Load.Steal, b.Carries, orNoTime(b.Clock))
+}
+
+// orNoTime makes a time that is not there NULL.
+func orNoTime(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t
 }
 
 // RecordHeartbeat implements broker.Store.
@@ -226,7 +240,7 @@ func (s *Store) Brokers(ctx context.Context) ([]broker.NodeStatus, error) {
 	var list []broker.NodeStatus
 	err := s.ask(ctx, "list brokers", func(l link) error {
 		list = nil
-		return l.each(`SELECT b.site_id, b.name, b.datacenter, b.version, b.uuid, b.ip, b.mac, b.fingerprint, b.epoch, b.booted_at, b.heartbeat_at,
+		return l.each(`SELECT b.site_id, b.name, b.datacenter, b.version, b.uuid, b.ip, b.mac, b.host, b.cpus, b.load_average, b.busy, b.steal, b.carries, b.clock_off_us, b.fingerprint, b.epoch, b.booted_at, b.heartbeat_at,
 				now(), b.stopped_at IS NOT NULL, b.reported_at, b.report, j.every_us, j.run_at
 			FROM broker b LEFT JOIN job j ON j.kind = $1 AND j.target = b.site_id::text AND j.only_one AND j.state IN ('pending', 'running')
 			WHERE b.removed_at IS NULL ORDER BY b.site_id`, func(r pgx.Row) error {
@@ -234,9 +248,11 @@ func (s *Store) Brokers(ctx context.Context) ([]broker.NodeStatus, error) {
 			var now time.Time
 			var reported, next *time.Time
 			var every *int64
-			err := r.Scan(&n.SiteID, &n.Name, &n.Datacenter, &n.Version, &n.UUID, &n.IP, &n.MAC, &n.Fingerprint, &n.Epoch, &n.Booted, &n.Heartbeat,
+			var off int64
+			err := r.Scan(&n.SiteID, &n.Name, &n.Datacenter, &n.Version, &n.UUID, &n.IP, &n.MAC, &n.Host, &n.Load.CPUs, &n.Load.Average, &n.Load.Busy, &n.Load.Steal, &n.Carries, &off, &n.Fingerprint, &n.Epoch, &n.Booted, &n.Heartbeat,
 				&now, &n.Stopped, &reported, &n.Report, &every, &next)
 			n.Booted, n.Heartbeat, n.LastHeartbeat, n.NextHeartbeat = n.Booted.UTC(), n.Heartbeat.UTC(), maybe(reported), maybe(next)
+			n.ClockOff = micros(off)
 			n.Judge(toSchedule(every, next), now)
 			list = append(list, n)
 			return err

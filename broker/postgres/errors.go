@@ -99,6 +99,8 @@ func classify(err error) error {
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return broker.ErrNotFound
+	case isSpent(err):
+		return broker.ErrTicketUsed
 	case judge(err).unavailable, isConnect(err):
 		return fmt.Errorf("%w: %w", broker.ErrUnavailable, err)
 	}

@@ -63,7 +63,7 @@ func TestFailover(t *testing.T) {
 	if after := primary.Exec(database); after != before {
 		t.Errorf("the old primary has %s sessions, before %s", after, before)
 	}
-	if err := s.Heartbeat(t.Context(), m); err != nil {
+	if err := s.Heartbeat(t.Context(), m, broker.Beat{}); err != nil {
 		t.Errorf("the membership is lost: %v", err)
 	}
 	again, err := s.Connect(t.Context(), broker.ConnectRecord{Session: session, Offer: broker.OfferID{Pool: poolOf(t, s), Slot: 1}, Log: broker.LogRow{ID: newID()}})

@@ -3,7 +3,6 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,9 +47,7 @@ func readInventory(l link, out *broker.Setup) (err error) {
 	err = l.each(`SELECT name, given_pool, host, port, protocol, state, os, description, tags, mac FROM desktop
 		WHERE center = '' AND deleted_at IS NULL ORDER BY position`, func(r pgx.Row) error {
 		var d broker.Desktop
-		var tags string
-		err := r.Scan(&d.Name, &d.Pool, &d.Host, &d.Port, &d.Protocol, &d.State, &d.OS, &d.Description, &tags, &d.MAC)
-		d.Tags = splitTags(tags)
+		err := r.Scan(&d.Name, &d.Pool, &d.Host, &d.Port, &d.Protocol, &d.State, &d.OS, &d.Description, (*broker.TagColumn)(&d.Tags), &d.MAC)
 		out.Desktops = append(out.Desktops, d)
 		return err
 	})
@@ -64,15 +61,6 @@ func readInventory(l link, out *broker.Setup) (err error) {
 		out.Assignments = append(out.Assignments, a)
 		return err
 	})
-}
-
-func joinTags(tags []string) string { return strings.Join(tags, ";") }
-
-func splitTags(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, ";")
 }
 
 // writeInventory brings pools, desktops, centers and assignments to what in says. Rows keep their ids
@@ -131,8 +119,8 @@ func writePools(l link, in broker.Setup) error {
 }
 
 const (
-	desktopFields = `given_pool, host, ip, port, protocol, state, os, description, tags, mac, position, center, external_id, ou, missing_since`
-	desktopValues = `i.pool, i.host, i.ip, i.port, i.protocol, i.state, i.os, i.description, i.tags, i.mac, i.ord - 1, '', '', '', NULL::timestamptz`
+	desktopFields = `given_pool, host, ip, port, protocol, state, os, description, tags, mac, position, center, external_id, ou, missing_since, source_state, state_why`
+	desktopValues = `i.pool, i.host, i.ip, i.port, i.protocol, i.state, i.os, i.description, i.tags, i.mac, i.ord - 1, '', '', '', NULL::timestamptz, '', ''`
 )
 
 // writeDesktops ends the desktops of the setup that have vanished, and inserts and changes the others.
@@ -146,7 +134,7 @@ func writeDesktops(l link, in broker.Setup) error {
 	ports := make([]int32, n)
 	for i, d := range in.Desktops {
 		ports[i] = int32(d.Port)
-		for j, v := range []string{d.Name, d.Pool, d.Host, d.Machine().IP, d.Protocol, d.State, d.OS, d.Description, joinTags(d.Tags), d.MAC} {
+		for j, v := range []string{d.Name, d.Pool, d.Host, d.Machine().IP, d.Protocol, d.State, d.OS, d.Description, broker.TagText(d.Tags), d.MAC} {
 			columns[j][i] = v
 		}
 	}
@@ -162,10 +150,10 @@ func writeDesktops(l link, in broker.Setup) error {
 		FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
 			WITH ORDINALITY AS i (id, port, name, pool, host, ip, protocol, state, os, description, tags, mac, ord)
 		LEFT JOIN desktop d ON d.name = i.name AND d.deleted_at IS NULL
-		WHERE (d.given_pool, d.host, d.ip, d.port, d.protocol, d.state, d.os, d.description, d.tags, d.mac, d.position, d.center, d.external_id, d.ou, d.missing_since)
+		WHERE (d.given_pool, d.host, d.ip, d.port, d.protocol, d.state, d.os, d.description, d.tags, d.mac, d.position, d.center, d.external_id, d.ou, d.missing_since, d.source_state, d.state_why)
 			IS DISTINCT FROM (`+desktopValues+`)
 		ON CONFLICT (name) WHERE deleted_at IS NULL DO UPDATE SET (`+desktopFields+`) = (excluded.given_pool, excluded.host, excluded.ip, excluded.port,
-			excluded.protocol, excluded.state, excluded.os, excluded.description, excluded.tags, excluded.mac, excluded.position, '', '', '', NULL)`, args...)
+			excluded.protocol, excluded.state, excluded.os, excluded.description, excluded.tags, excluded.mac, excluded.position, '', '', '', NULL, '', '')`, args...)
 	return err
 }
 

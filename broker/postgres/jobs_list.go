@@ -35,7 +35,7 @@ func maybe(t *time.Time) time.Time {
 // jobOrders are the columns of each order.
 var jobOrders = map[broker.JobOrder]string{
 	broker.JobsByScheduled: "j.run_at", broker.JobsByKind: "j.kind", broker.JobsByTarget: "j.target",
-	broker.JobsByState: "j.state", broker.JobsBySite: "j.run_by", broker.JobsByStarted: "j.started_at",
+	broker.JobsByState: "j.state", broker.JobsBySite: "j.run_by", broker.JobsByStarted: "COALESCE(j.started_at, '-infinity')",
 }
 
 // Jobs implements broker.Store.
@@ -56,14 +56,21 @@ func (s *Store) Jobs(ctx context.Context, f broker.JobFilter) ([]broker.Job, err
 	where(len(f.Kinds) > 0, `j.kind = ANY($%d::text[])`, f.Kinds)
 	where(f.Target != "", `j.target = $%d`, f.Target)
 	where(f.Site != 0, `$%d::integer IN (j.for_site, j.run_by)`, f.Site)
-	direction := ` ASC NULLS FIRST` // as the embedded store sorts
+	direction, behind := ` ASC`, `>`
 	if f.Descending {
-		direction = ` DESC NULLS LAST`
+		direction, behind = ` DESC`, `<`
 	}
-	query += fmt.Sprintf(` ORDER BY %s%s, j.id%s LIMIT %d`, jobOrders[f.Order], direction, direction, f.Limit)
+	by := jobOrders[f.Order]
+	where(f.After != "", `(`+by+`, j.id) `+behind+` (SELECT `+by+`, j.id FROM job j WHERE j.id = $%d)`, f.After)
+	query += fmt.Sprintf(` ORDER BY %s%s, j.id%s LIMIT %d`, by, direction, direction, f.Limit)
 	var out []broker.Job
 	err = s.ask(ctx, "list jobs", func(l link) error {
 		out = nil
+		if f.After != "" {
+			if err := l.row(`SELECT id FROM job WHERE id = $1`, f.After).Scan(new(string)); err != nil {
+				return err // no row: broker.ErrNotFound
+			}
+		}
 		return l.each(query, func(r pgx.Row) error {
 			j, err := scanJob(r)
 			out = append(out, j)

@@ -64,3 +64,34 @@ func (s *Store) PoolStatistics(ctx context.Context, pool string, since time.Dura
 	})
 	return out, err
 }
+
+// loginsSQL are the log rows that count as logins.
+const loginsSQL = `(kind IN ('login', 'redirect') OR kind = 'refused' AND code = 'busy')`
+
+// RecordLogins implements broker.Store.
+func (s *Store) RecordLogins(ctx context.Context, keep time.Duration) error {
+	return s.write(ctx, "record logins", func(l link) error {
+		if _, err := l.exec(`DELETE FROM login_hour WHERE hour <= now() - $1::bigint`+microSQL, keep.Microseconds()); err != nil {
+			return err
+		}
+		_, err := l.exec(`INSERT INTO login_hour (hour, logins, peak)
+			SELECT date_trunc('hour', minute, 'UTC'), sum(n), max(n) FROM (
+				SELECT date_trunc('minute', at) AS minute, count(*) AS n FROM log
+				WHERE at >= date_trunc('hour', greatest((SELECT max(hour) FROM login_hour), now() - $1::bigint`+microSQL+`), 'UTC') AND `+loginsSQL+` GROUP BY 1) m
+			GROUP BY 1 ON CONFLICT (hour) DO UPDATE SET logins = excluded.logins, peak = excluded.peak`, keep.Microseconds())
+		return err
+	})
+}
+
+// BusiestHour implements broker.Store.
+func (s *Store) BusiestHour(ctx context.Context, since time.Duration) (h broker.LoginHour, err error) {
+	err = s.ask(ctx, "find the busiest hour", func(l link) error {
+		h = broker.LoginHour{}
+		return l.each(`SELECT hour, logins, peak FROM login_hour WHERE hour > now() - $1::bigint`+microSQL+` ORDER BY logins DESC, hour DESC LIMIT 1`, func(r pgx.Row) error {
+			err := r.Scan(&h.At, &h.Logins, &h.Peak)
+			h.At = h.At.UTC()
+			return err
+		}, since.Microseconds())
+	})
+	return h, err
+}

@@ -28,7 +28,12 @@ const (
 
 // loginSQL is a login with a session ($21 id, $22 token hash, $23 site, $24 and $25 client, $26 grants, $27
 // life until its first expiry, $28 code of the refusal, $29 life, $30 what it may be idle). It has no effect when the key was used before.
-const loginSQL = `WITH ` + usedSQL + `, ` + offersSQL + `, result AS MATERIALIZED (
+const (
+	loginSQL       = loginHead + loginTail
+	loginTicketSQL = loginHead + spendSQL + loginTail
+)
+
+const loginHead = `WITH ` + usedSQL + `, ` + offersSQL + `, result AS MATERIALIZED (
 	SELECT EXISTS (SELECT FROM offer) AS offered
 ), keyed AS (` + keyInsert + `$21::uuid, ''` + keyLife + `FROM result WHERE offered AND $18 <> '' AND NOT EXISTS (SELECT FROM used)` + keyConflict + `
 ), verdict AS MATERIALIZED (
@@ -38,17 +43,26 @@ const loginSQL = `WITH ` + usedSQL + `, ` + offersSQL + `, result AS MATERIALIZE
 	SELECT $21::uuid, $22::bytea, $1, $2, $23::integer, $24::text, $25::text, $26::text, now(), now() + $27::bigint` + microSQL + `, now() + $29::bigint` + microSQL + `, $30::bigint
 	FROM verdict WHERE offered AND NOT replay
 	RETURNING created_at, expires_at
-), logged AS (` + logInsert + `CASE WHEN offered THEN $7::text ELSE '` + broker.LogRefused + `' END, CASE WHEN offered THEN $8::text ELSE $28::text END` +
+), `
+
+const loginTail = `logged AS (` + logInsert + `CASE WHEN offered THEN $7::text ELSE '` + broker.LogRefused + `' END, CASE WHEN offered THEN $8::text ELSE $28::text END` +
 	logWho + `CASE WHEN offered THEN ` + logSession + ` END, ` + logDesktop + logDuration + ` FROM verdict WHERE NOT replay
 )
 SELECT v.replay, m.created_at, m.expires_at, ` + offerColumns + `
 FROM verdict v LEFT JOIN made m ON true LEFT JOIN offer o ON NOT v.replay ORDER BY o.ord, o.place`
 
 // redirectSQL is a login that goes to another cluster ($21 its URL); $1 to $4 are of no use to it.
-const redirectSQL = `WITH ` + usedSQL + `, keyed AS (` + keyInsert + `NULL, $21::text` + keyLife + `WHERE $18 <> '' AND NOT EXISTS (SELECT FROM used)` + keyConflict + `
+const (
+	redirectSQL       = redirectHead + redirectTail
+	redirectTicketSQL = redirectHead + spendElsewhereSQL + redirectTail
+)
+
+const redirectHead = `WITH ` + usedSQL + `, keyed AS (` + keyInsert + `NULL, $21::text` + keyLife + `WHERE $18 <> '' AND NOT EXISTS (SELECT FROM used)` + keyConflict + `
 ), verdict AS MATERIALIZED (
 	SELECT $18 <> '' AND NOT EXISTS (SELECT FROM keyed) AS replay, $1::text, $2::text, $3::text[], $4::integer[]
-), logged AS (` + logInsert + logKind + logWho + logSession + `, ` + logDesktop + logDuration + ` FROM verdict WHERE NOT replay
+), `
+
+const redirectTail = `logged AS (` + logInsert + logKind + logWho + logSession + `, ` + logDesktop + logDuration + ` FROM verdict WHERE NOT replay
 )
 SELECT replay FROM verdict`
 
@@ -92,7 +106,8 @@ func loginArgs(r broker.LoginRecord, grants []broker.Grant) []any {
 
 func loginElsewhere(l link, r broker.LoginRecord) (out broker.LoginOutcome, replayed bool, err error) {
 	out.Redirect = r.Redirect
-	err = l.row(redirectSQL, append(loginArgs(r, nil), r.Redirect)...).Scan(&replayed)
+	query, args := withTicket(r, redirectSQL, redirectTicketSQL, append(loginArgs(r, nil), r.Redirect))
+	err = l.row(query, args...).Scan(&replayed)
 	return out, replayed, err
 }
 
@@ -105,9 +120,10 @@ func loginHere(l link, r broker.LoginRecord) (out broker.LoginOutcome, replayed 
 	r.Who = n.Who
 	args := append(loginArgs(r, n.Grants), n.ID, n.TokenHash[:], n.SiteID, n.ClientAddr, n.ClientName, string(grants),
 		n.FirstExpiry().Microseconds(), n.EmptyCode, n.Life.Microseconds(), n.Idle.Microseconds())
+	query, args := withTicket(r, loginSQL, loginTicketSQL, args)
 	var list offerList
 	var created, expires *time.Time
-	err = l.each(loginSQL, func(row pgx.Row) error {
+	err = l.each(query, func(row pgx.Row) error {
 		var o offerRow
 		err := row.Scan(slices.Concat([]any{&replayed, &created, &expires}, o.fields())...)
 		if err == nil {

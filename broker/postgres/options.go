@@ -47,6 +47,9 @@ type Options struct {
 	// QueryTimeout is the deadline of a call whose context has none; default 5s.
 	QueryTimeout time.Duration
 
+	// Later makes Open return at once: a broker that has a host cache starts without its database.
+	Later bool
+
 	lookup pgconn.LookupFunc // for tests; nil = the system's resolver
 }
 

@@ -8,12 +8,6 @@ import (
 	"switchpoint/broker"
 )
 
-const machineColumns = `d.name, d.host, d.ip, d.os, d.ou, d.description, d.tags, d.port, d.protocol, d.mac, d.state = 'disabled'`
-
-func machineFields(m *broker.Machine, tags *string) []any {
-	return []any{&m.Name, &m.Host, &m.IP, &m.OS, &m.OU, &m.Description, tags, &m.Port, &m.Protocol, &m.MAC, &m.Disabled}
-}
-
 // alone makes writers of the inventory follow each other. ReplaceSetup holds the same row.
 func alone(l link) error {
 	_, err := l.exec(`SELECT FROM setup FOR UPDATE`)
@@ -44,14 +38,13 @@ func placeDesktops(l link, where string, args ...any) (moved int, err error) {
 	var desktops []string
 	var targets []*string
 	err = l.each(`SELECT d.id, d.center, d.given_pool, COALESCE(d.pool_id::text, ''), EXISTS (SELECT FROM assignment a WHERE a.desktop_id = d.id), `+
-		machineColumns+` FROM desktop d WHERE `+where, func(r pgx.Row) error {
+		broker.MachineColumns+` FROM desktop d WHERE `+where, func(r pgx.Row) error {
 		var m broker.Machine
-		var id, center, given, pool, tags string
+		var id, center, given, pool string
 		var assigned bool
-		if err := r.Scan(append([]any{&id, &center, &given, &pool, &assigned}, machineFields(&m, &tags)...)...); err != nil {
+		if err := r.Scan(append([]any{&id, &center, &given, &pool, &assigned}, m.Columns()...)...); err != nil {
 			return err
 		}
-		m.Tags = splitTags(tags)
 		name, _ := placement.Place(&m, center, given, assigned)
 		target, ok := poolIDs[name]
 		switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,12 +31,17 @@ type Store struct {
 	guard   *guard
 	resets  resets
 	orders  map[string]orderSQL
+
+	first     *pgx.ConnConfig // to migrate with: what the guard looks at may not be there yet
+	ready     atomic.Bool     // the schema is up to date
+	migrating chan struct{}   // held by the call that sees to it
 }
 
 var _ broker.Store = (*Store)(nil)
 
 // Open connects, brings the schema up to date and returns the store. It fails when no server of
-// the URL can be written (broker.ErrUnavailable): the caller decides whether to try again.
+// the URL can be written (broker.ErrUnavailable): the caller decides whether to try again. With
+// Options.Later it does none of that: the first call does.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -45,19 +51,45 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{log: o.Log, timeout: o.QueryTimeout, guard: &guard{log: o.Log}, orders: ordersSQL()}
-	if err := s.migrate(ctx, config.ConnConfig); err != nil {
-		return nil, fmt.Errorf("open store: migrate: %w", classify(err))
-	}
+	s := &Store{log: o.Log, timeout: o.QueryTimeout, guard: &guard{log: o.Log}, orders: ordersSQL(), first: config.ConnConfig.Copy(), migrating: make(chan struct{}, 1)}
 	config.ConnConfig.ValidateConnect = s.guard.admitServer
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if o.Later {
+		return s, nil
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("open store: %w", classify(err))
 	}
 	if _, err := s.SetupVersion(ctx); err != nil {
 		s.pool.Close()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
+}
+
+// prepare migrates before the first call of this process; other calls wait for it, each as long as
+// its context lets it.
+func (s *Store) prepare(ctx context.Context) error {
+	if s.ready.Load() {
+		return nil
+	}
+	select {
+	case s.migrating <- struct{}{}:
+	case <-ctx.Done():
+		return &noConnError{ctx.Err()}
+	}
+	defer func() { <-s.migrating }()
+	if s.ready.Load() {
+		return nil
+	}
+	if err := s.migrate(ctx, s.first); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	s.ready.Store(true)
+	return nil
 }
 
 // Close waits for the calls that are under way and closes all connections. A second call does nothing.

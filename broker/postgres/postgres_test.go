@@ -63,7 +63,7 @@ func open(t testing.TB, o Options) *Store {
 }
 
 func TestStore(t *testing.T) {
-	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5")
+	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5", "SE2")
 	t.Parallel()
 	d := serve(t, roomy())
 	storetest.Run(t, func(t *testing.T) func() storetest.Store {
@@ -90,7 +90,7 @@ func TestOneServer(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *databases){
 		"PoolerIsSeen": poolerIsSeen, "OpenAtOnce": openAtOnce, "PurgeIsBounded": purgeIsBounded, "ReadOnly": readOnly, "Retry": retry,
 		"Cancelled": cancelled, "OldCopy": oldCopy,
-		"LostAnswer": lostAnswer, "Together": together, "MigrateFilled": migrateFilled, "AddJobsAtOnce": addJobsAtOnce, "TakenOverAtOnce": takenOverAtOnce, "PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
+		"LostAnswer": lostAnswer, "Together": together, "WatchWithSetup": watchWithSetup, "MigrateFilled": migrateFilled, "AddJobsAtOnce": addJobsAtOnce, "TakenOverAtOnce": takenOverAtOnce, "PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d) })
 	}

@@ -20,6 +20,12 @@ const (
 		WHERE COALESCE(d.release_at, s.expires_at + p.release_us` + microSQL + `) <= now() - $1::bigint` + microSQL + ` AND NOT ` + inUse + ` LIMIT $2 FOR NO KEY UPDATE OF d SKIP LOCKED)`
 	purgeKeys = `DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency
 		WHERE expires_at <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	purgeTickets = `DELETE FROM ticket WHERE id IN (SELECT id FROM ticket
+		WHERE expires_at <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	purgeBatches = `DELETE FROM limit_batch WHERE id IN (SELECT id FROM limit_batch
+		WHERE at <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	purgeBlocks = `DELETE FROM limit_block WHERE (kind, user_name, source) IN (SELECT kind, user_name, source FROM limit_block
+		WHERE until <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	purgeSessions = `DELETE FROM session WHERE id IN (SELECT s.id FROM session s
 		WHERE COALESCE(s.ended_at, s.expires_at) <= now() - $1::bigint` + microSQL + `
 			AND NOT EXISTS (SELECT FROM desktop d WHERE d.claim_session = s.id) LIMIT $2 FOR UPDATE OF s SKIP LOCKED)`
@@ -30,7 +36,7 @@ const (
 // Purge implements broker.Store.
 func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, error) {
 	var p broker.Purged
-	err := s.write(ctx, "purge", func(l link) (err error) {
+	err := s.write(ctx, "purge", func(l link) error {
 		p = broker.Purged{}
 		for _, step := range []struct {
 			count *int
@@ -39,13 +45,18 @@ func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, e
 		}{
 			{&p.Released, purgeClaims, 0},
 			{&p.Keys, purgeKeys, 0},
+			{&p.Tickets, purgeTickets, 0},
+			{&p.Limits, purgeBatches, limitKeep.Microseconds()},
+			{&p.Limits, purgeBlocks, limitLevels.Microseconds()},
 			{&p.Sessions, purgeSessions, r.Sessions.Microseconds()},
 			{&p.Log, purgeLog, r.Log.Microseconds()},
 		} {
-			if *step.count, err = l.exec(step.query, step.keep, purgeBatch); err != nil {
+			n, err := l.exec(step.query, step.keep, purgeBatch)
+			if err != nil {
 				return err
 			}
-			p.More = p.More || *step.count >= purgeBatch
+			*step.count += n
+			p.More = p.More || n >= purgeBatch
 		}
 		return nil
 	})

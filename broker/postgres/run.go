@@ -39,12 +39,20 @@ func (l link) args(args []any) []any {
 	out := make([]any, 0, 1+len(args))
 	out = append(out, l.mode)
 	for _, a := range args {
-		if s, ok := a.(string); ok && (strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s)) {
-			a = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+		if s, ok := a.(string); ok {
+			a = storable(s)
 		}
 		out = append(out, a)
 	}
 	return out
+}
+
+// storable replaces what the server does not take as text.
+func storable(s string) string {
+	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func (l link) exec(sql string, args ...any) (int, error) {
@@ -101,6 +109,9 @@ func (s *Store) run(ctx context.Context, op string, k kind, fn func(link) error)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
+	}
+	if err := s.prepare(ctx); err != nil {
+		return fmt.Errorf("%s: %w", op, classify(err))
 	}
 	for attempt := 1; ; attempt++ {
 		err := s.try(ctx, k, fn)

@@ -15,12 +15,10 @@ import (
 func (s *Store) CenterDesktops(ctx context.Context, center string) (out []broker.CenterDesktop, err error) {
 	err = s.ask(ctx, "list desktops of a center", func(l link) error {
 		out = nil
-		return l.each(`SELECT d.external_id, d.missing_since IS NOT NULL, `+machineColumns+` FROM desktop d
+		return l.each(`SELECT d.external_id, d.missing_since IS NOT NULL, `+broker.MachineColumns+` FROM desktop d
 			WHERE d.center = $1 AND d.center <> '' AND d.deleted_at IS NULL`, func(r pgx.Row) error {
 			var d broker.CenterDesktop
-			var tags string
-			err := r.Scan(append([]any{&d.ID, &d.Missing}, machineFields(&d.Machine, &tags)...)...)
-			d.Tags = splitTags(tags)
+			err := r.Scan(append([]any{&d.ID, &d.Missing}, d.Columns()...)...)
 			if d.ID == d.Name { // a machine without an id of its own is known by its name
 				d.ID = ""
 			}
@@ -90,8 +88,9 @@ func writeMachines(l link, b broker.ScanBatch) (taken []string, err error) {
 			ON CONFLICT (center, external_id) WHERE deleted_at IS NULL AND center <> '' DO UPDATE SET name = excluded.name, host = excluded.host,
 				ip = excluded.ip, os = excluded.os, ou = excluded.ou, description = excluded.description, tags = excluded.tags, port = excluded.port,
 				protocol = excluded.protocol, mac = excluded.mac, missing_since = NULL,
-				state = CASE desktop.state WHEN 'maintenance' THEN desktop.state ELSE excluded.state END`,
-			newIDs(1)[0], b.Center, m.Key(), m.Name, m.Host, m.IP, m.OS, m.OU, m.Description, joinTags(m.Tags), m.Port, m.Protocol, state, m.MAC)
+				state = CASE desktop.state WHEN 'maintenance' THEN desktop.state ELSE excluded.state END,
+				source_state = CASE desktop.state WHEN 'maintenance' THEN excluded.state ELSE '' END`,
+			newIDs(1)[0], b.Center, m.Key(), m.Name, m.Host, m.IP, m.OS, m.OU, m.Description, broker.TagText(m.Tags), m.Port, m.Protocol, state, m.MAC)
 		if err != nil {
 			return nil, err
 		}

@@ -62,17 +62,21 @@ func (s *Store) Logout(ctx context.Context, sessionID string, log broker.LogRow)
 		if n == 0 {
 			return broker.ErrNotFound
 		}
-		later, err := l.exec(`UPDATE desktop d SET release_at = now() + p.release_us`+microSQL+` FROM desktop_pool p
-			WHERE d.claim_session = $1::uuid AND p.id = d.claim_pool AND (p.release_us > 0 OR `+inUse+`)`, sessionID)
-		if err != nil {
+		if released, err = release(l, sessionID); err != nil {
 			return err
 		}
-		released, err = l.exec(`UPDATE desktop SET `+freeSQL+` WHERE claim_session = $1::uuid AND release_at IS NULL`, sessionID)
-		if err != nil {
-			return err
-		}
-		released += later
 		return appendLog(l, log)
 	})
 	return released, err
+}
+
+// release ends the claims of a session, at once or when the delay of their pool is over.
+func release(l link, sessionID string) (released int, err error) {
+	later, err := l.exec(`UPDATE desktop d SET release_at = now() + p.release_us`+microSQL+` FROM desktop_pool p
+		WHERE d.claim_session = $1::uuid AND p.id = d.claim_pool AND (p.release_us > 0 OR `+inUse+`)`, sessionID)
+	if err != nil {
+		return 0, err
+	}
+	released, err = l.exec(`UPDATE desktop SET `+freeSQL+` WHERE claim_session = $1::uuid AND release_at IS NULL`, sessionID)
+	return released + later, err
 }

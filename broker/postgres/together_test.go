@@ -97,7 +97,7 @@ func together(t *testing.T, d *databases) {
 	})
 	loop("work", 3, func(int) error { return workOnce(ctx, s, m) })
 	loop("reassign", 1, func(int) error { _, err := s.ReassignJobs(ctx, 1, 0); return err })
-	loop("beat", 1, func(int) error { return s.Heartbeat(ctx, m) })
+	loop("beat", 1, func(int) error { return s.Heartbeat(ctx, m, broker.Beat{}) })
 	wg.Wait()
 }
 

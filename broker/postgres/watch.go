@@ -12,6 +12,9 @@ import (
 // HoldForReset implements broker.Store.
 func (s *Store) HoldForReset(ctx context.Context, names []string, reset string, wait time.Duration, log broker.LogRow) (n int, err error) {
 	err = s.write(ctx, "hold desktops for a reset", func(l link) error {
+		if err := alone(l); err != nil { // or a new setup, which changes desktops in another order, may wait for this one
+			return err
+		}
 		n, err = l.exec(`UPDATE desktop SET reset_state = 'awaited', reset_id = $1, reset_at = now(), reset_until = now() + $2::bigint`+microSQL+`
 			WHERE deleted_at IS NULL AND name = ANY ($3::text[])`, reset, wait.Microseconds(), names)
 		if err != nil {
@@ -37,13 +40,19 @@ func (s *Store) ClearDesktop(ctx context.Context, name string, log broker.LogRow
 	})
 }
 
+// ifFree are the desktops of a condition that nobody else is changing, a new setup above all: whoever
+// watches comes again in a minute, and waits for nobody.
+func ifFree(from, where string) string {
+	return `d.id IN (SELECT d.id FROM ` + from + ` WHERE ` + where + ` ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED)`
+}
+
 // SweepDesktops implements broker.Store.
 func (s *Store) SweepDesktops(ctx context.Context) (out broker.DesktopSweep, err error) {
 	err = s.write(ctx, "sweep desktops", func(l link) (err error) {
-		if out.Quarantined, err = l.exec(`UPDATE desktop SET reset_state = 'quarantined' WHERE reset_state = 'awaited' AND reset_until <= now()`); err != nil {
+		if out.Quarantined, err = l.exec(`UPDATE desktop d SET reset_state = 'quarantined' WHERE ` + ifFree(`desktop d`, `d.reset_state = 'awaited' AND d.reset_until <= now()`)); err != nil {
 			return err
 		}
-		out.Silent, err = l.exec(`UPDATE desktop d SET running = false FROM agent g WHERE d.running AND g.desktop_id = d.id AND NOT (` + heardSQL + `)`)
+		out.Silent, err = l.exec(`UPDATE desktop d SET running = false WHERE ` + ifFree(`desktop d JOIN agent g ON g.desktop_id = d.id`, `d.running AND NOT (`+heardSQL+`)`))
 		return err
 	})
 	return out, err
@@ -67,14 +76,14 @@ func (s *Store) UnwatchedClaims(ctx context.Context, after string, limit int) (o
 // RecordProbes implements broker.Store.
 func (s *Store) RecordProbes(ctx context.Context, answer, silent []string, patience time.Duration) (ended int, err error) {
 	err = s.write(ctx, "record probes", func(l link) error {
-		if _, err := l.exec(`UPDATE desktop SET unseen_since = NULL WHERE unseen_since IS NOT NULL AND id = ANY ($1::uuid[])`, answer); err != nil {
+		if _, err := l.exec(`UPDATE desktop d SET unseen_since = NULL WHERE `+ifFree(`desktop d`, `d.unseen_since IS NOT NULL AND d.id = ANY ($1::uuid[])`), answer); err != nil {
 			return err
 		}
-		if _, err := l.exec(`UPDATE desktop SET unseen_since = now() WHERE unseen_since IS NULL AND claim_user IS NOT NULL AND id = ANY ($1::uuid[])`, silent); err != nil {
+		if _, err := l.exec(`UPDATE desktop d SET unseen_since = now() WHERE `+ifFree(`desktop d`, `d.unseen_since IS NULL AND d.claim_user IS NOT NULL AND d.id = ANY ($1::uuid[])`), silent); err != nil {
 			return err
 		}
-		ended, err = l.exec(`UPDATE desktop d SET release_at = now() + p.release_us`+microSQL+` FROM desktop_pool p WHERE p.id = d.claim_pool AND d.release_at IS NULL
-			AND d.unseen_since <= now() - $2::bigint`+microSQL+` AND d.id = ANY ($1::uuid[])`, silent, patience.Microseconds())
+		ended, err = l.exec(`UPDATE desktop d SET release_at = now() + p.release_us`+microSQL+` FROM desktop_pool p WHERE p.id = d.claim_pool
+			AND `+ifFree(`desktop d`, `d.release_at IS NULL AND d.unseen_since <= now() - $2::bigint`+microSQL+` AND d.id = ANY ($1::uuid[])`), silent, patience.Microseconds())
 		return err
 	})
 	return ended, err

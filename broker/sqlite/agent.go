@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -68,23 +67,10 @@ func (s *Store) EnrolAgent(ctx context.Context, e broker.Enrolment) (out broker.
 	return out, err
 }
 
-// wireBeat is a heartbeat as the statements read it.
-type wireBeat struct {
-	ID       string   `json:"id"`
-	Hash     string   `json:"hash"`
-	Address  string   `json:"address"`
-	Version  string   `json:"version"`
-	Load     float64  `json:"load"`
-	Sessions string   `json:"sessions"`
-	Count    int      `json:"n"`
-	Users    []string `json:"users"`
-	Done     string   `json:"done"`
-}
-
 // AgentBeats implements broker.Store. One statement takes the batch, for the keys that are right; the
 // others find nothing to do as long as nobody comes or goes.
 func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]broker.AgentOrders, error) {
-	batch, err := wireBeats(beats)
+	batch, err := broker.BeatRows(beats)
 	if err != nil {
 		return nil, fmt.Errorf("record heartbeats: %w", err)
 	}
@@ -121,25 +107,13 @@ func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]bro
 	return out, nil
 }
 
-func wireBeats(beats []broker.AgentBeat) ([]wireBeat, error) {
-	out := make([]wireBeat, len(beats))
-	for i, b := range beats {
-		sessions, err := json.Marshal(b.Sessions)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = wireBeat{b.Desktop, hex.EncodeToString(b.KeyHash[:]), b.Address, b.Version, b.Load, string(sessions), len(b.Sessions), b.Users(), b.ResetDone}
-	}
-	return out, nil
-}
-
 // takeBeats writes the reports of agents whose keys are right, and returns those reports and keys.
-func takeBeats(t txn, batch []wireBeat) (string, map[string][32]byte, error) {
+func takeBeats(t txn, batch []broker.BeatRow) (string, map[string][32]byte, error) {
 	text, err := json.Marshal(batch)
 	if err != nil {
 		return "", nil, err
 	}
-	var taken []wireBeat
+	var taken []broker.BeatRow
 	keys := make(map[string][32]byte)
 	err = each(t, `UPDATE agent SET seen_at = ?1, address = b.value ->> 'address', version = b.value ->> 'version', load = b.value ->> 'load',
 			sessions = b.value ->> 'sessions', session_count = b.value ->> 'n'
@@ -156,7 +130,7 @@ func takeBeats(t txn, batch []wireBeat) (string, map[string][32]byte, error) {
 		return "", nil, err
 	}
 	for _, b := range batch {
-		if hash, ok := keys[b.ID]; ok && hex.EncodeToString(hash[:]) == b.Hash {
+		if hash, ok := keys[b.ID]; ok && broker.HashText(hash) == b.Hash {
 			taken = append(taken, b)
 		}
 	}

@@ -24,15 +24,16 @@ func (s *Store) Join(ctx context.Context, n broker.Node, proposal broker.Cluster
 		if err := uuidFree(t, n, live); err != nil {
 			return err
 		}
-		return t.row(`INSERT INTO broker (site_id, name, datacenter, version, uuid, ip, mac, fingerprint, epoch, booted_at, heartbeat_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
+		return t.row(`INSERT INTO broker (site_id, name, datacenter, version, uuid, ip, mac, host, fingerprint, epoch, booted_at, heartbeat_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
 			ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, datacenter = excluded.datacenter, version = excluded.version,
 				report = CASE WHEN name = excluded.name THEN report ELSE '' END,
 				reported_at = CASE WHEN name = excluded.name THEN reported_at END,
-				uuid = excluded.uuid, ip = excluded.ip, mac = excluded.mac, fingerprint = excluded.fingerprint,
+				cpus = 0, carries = CASE WHEN name = excluded.name THEN carries ELSE 0 END,
+				uuid = excluded.uuid, ip = excluded.ip, mac = excluded.mac, host = excluded.host, fingerprint = excluded.fingerprint,
 				epoch = epoch + 1, booted_at = excluded.booted_at, heartbeat_at = excluded.heartbeat_at, stopped_at = NULL, removed_at = NULL
 			RETURNING epoch`,
-			n.SiteID, n.Name, n.Datacenter, n.Version, n.UUID, n.IP, n.MAC, n.Fingerprint, n.Booted.UnixMilli(), t.now).Scan(&m.Epoch)
+			n.SiteID, n.Name, n.Datacenter, n.Version, n.UUID, n.IP, n.MAC, n.Host, n.Fingerprint, n.Booted.UnixMilli(), t.now).Scan(&m.Epoch)
 	})
 	return m, err
 }
@@ -52,6 +53,9 @@ func enter(t txn, n broker.Node, proposal broker.Cluster, live time.Duration) (b
 	copy(c.Secret[:], secret)
 	if c.Name != proposal.Name {
 		return c, fmt.Errorf("%w: the database belongs to cluster %q, not to %q", broker.ErrConflict, c.Name, proposal.Name)
+	}
+	if err := ticketKey(t, &c, proposal); err != nil {
+		return c, err
 	}
 	var running []string
 	err := each(t, `SELECT version FROM broker WHERE site_id <> ? AND stopped_at IS NULL AND removed_at IS NULL AND heartbeat_at > ?`, func(r *sql.Rows) error {
@@ -128,12 +132,17 @@ func newest(t txn, m broker.Membership) error {
 }
 
 // Heartbeat implements broker.Store.
-func (s *Store) Heartbeat(ctx context.Context, m broker.Membership) error {
+func (s *Store) Heartbeat(ctx context.Context, m broker.Membership, b broker.Beat) error {
 	return s.write(ctx, "heartbeat", func(t txn) error {
 		if err := newest(t, m); err != nil {
 			return err
 		}
-		_, err := t.exec(`UPDATE broker SET heartbeat_at = ?, stopped_at = NULL WHERE site_id = ?`, t.now, m.SiteID)
+		off := int64(0)
+		if !b.Clock.IsZero() {
+			off = b.Clock.UnixMilli() - t.now
+		}
+		_, err := t.exec(`UPDATE broker SET heartbeat_at = ?, stopped_at = NULL, cpus = ?, load_average = ?, busy = ?, steal = ?,
+			carries = COALESCE(NULLIF(?, 0), carries), clock_off_ms = ? WHERE site_id = ?`, t.now, b.Load.CPUs, b.Load.Average, b.Load.Busy, b.Load.Steal, b.Carries, off, m.SiteID)
 		return err
 	})
 }
@@ -226,16 +235,17 @@ func schedule(t txn, siteID int) (broker.Schedule, error) {
 func (s *Store) Brokers(ctx context.Context) ([]broker.NodeStatus, error) {
 	var list []broker.NodeStatus
 	err := s.read(ctx, "list brokers", func(t txn) error {
-		return each(t, `SELECT b.site_id, b.name, b.datacenter, b.version, b.uuid, b.ip, b.mac, b.fingerprint, b.epoch, b.booted_at, b.heartbeat_at,
+		return each(t, `SELECT b.site_id, b.name, b.datacenter, b.version, b.uuid, b.ip, b.mac, b.host, b.cpus, b.load_average, b.busy, b.steal, b.carries, b.clock_off_ms, b.fingerprint, b.epoch, b.booted_at, b.heartbeat_at,
 				b.stopped_at IS NOT NULL, b.reported_at, b.report, j.every_ms, j.run_at
 			FROM broker b LEFT JOIN job j ON j.kind = ? AND j.target = CAST(b.site_id AS TEXT) AND j.only_one = 1 AND j.state IN ('pending', 'running')
 			WHERE b.removed_at IS NULL ORDER BY b.site_id`, func(r *sql.Rows) error {
 			var n broker.NodeStatus
-			var booted, beat int64
+			var booted, beat, off int64
 			var reported, every, next sql.NullInt64
-			err := r.Scan(&n.SiteID, &n.Name, &n.Datacenter, &n.Version, &n.UUID, &n.IP, &n.MAC, &n.Fingerprint, &n.Epoch, &booted, &beat,
+			err := r.Scan(&n.SiteID, &n.Name, &n.Datacenter, &n.Version, &n.UUID, &n.IP, &n.MAC, &n.Host, &n.Load.CPUs, &n.Load.Average, &n.Load.Busy, &n.Load.Steal, &n.Carries, &off, &n.Fingerprint, &n.Epoch, &booted, &beat,
 				&n.Stopped, &reported, &n.Report, &every, &next)
 			n.Booted, n.Heartbeat, n.LastHeartbeat, n.NextHeartbeat = moment(booted), moment(beat), maybe(reported), maybe(next)
+			n.ClockOff = time.Duration(off) * time.Millisecond
 			n.Judge(broker.Schedule{Exists: next.Valid, Every: time.Duration(every.Int64) * time.Millisecond, Next: n.NextHeartbeat}, moment(t.now))
 			list = append(list, n)
 			return err

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"switchpoint/broker"
 )
@@ -45,9 +44,7 @@ func readInventory(t txn, out *broker.Setup) (err error) {
 	err = each(t, `SELECT name, given_pool, host, port, protocol, state, os, description, tags, mac FROM desktop
 		WHERE center = '' AND deleted_at IS NULL ORDER BY position`, func(r *sql.Rows) error {
 		var d broker.Desktop
-		var tags string
-		err := r.Scan(&d.Name, &d.Pool, &d.Host, &d.Port, &d.Protocol, &d.State, &d.OS, &d.Description, &tags, &d.MAC)
-		d.Tags = splitTags(tags)
+		err := r.Scan(&d.Name, &d.Pool, &d.Host, &d.Port, &d.Protocol, &d.State, &d.OS, &d.Description, (*broker.TagColumn)(&d.Tags), &d.MAC)
 		out.Desktops = append(out.Desktops, d)
 		return err
 	})
@@ -61,15 +58,6 @@ func readInventory(t txn, out *broker.Setup) (err error) {
 		out.Assignments = append(out.Assignments, a)
 		return err
 	})
-}
-
-func joinTags(tags []string) string { return strings.Join(tags, ";") }
-
-func splitTags(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, ";")
 }
 
 // writeInventory brings pools, desktops, centers and assignments to what in says. Rows keep their ids
@@ -140,8 +128,9 @@ func writeDesktops(t txn, in broker.Setup) error {
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET given_pool = excluded.given_pool, host = excluded.host, ip = excluded.ip, port = excluded.port,
 				protocol = excluded.protocol, state = excluded.state, os = excluded.os, description = excluded.description, tags = excluded.tags,
-				mac = excluded.mac, position = excluded.position, center = '', external_id = '', ou = '', missing_since = NULL, deleted_at = NULL`,
-			keep(desktops, d.Name), d.Name, d.Pool, d.Host, m.IP, d.Port, d.Protocol, d.State, d.OS, d.Description, joinTags(d.Tags), d.MAC, i); err != nil {
+				mac = excluded.mac, position = excluded.position, center = '', external_id = '', ou = '', missing_since = NULL, deleted_at = NULL,
+				source_state = '', state_why = ''`,
+			keep(desktops, d.Name), d.Name, d.Pool, d.Host, m.IP, d.Port, d.Protocol, d.State, d.OS, d.Description, broker.TagText(d.Tags), d.MAC, i); err != nil {
 			return err
 		}
 	}

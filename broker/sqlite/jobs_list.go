@@ -34,7 +34,7 @@ func maybe(ms sql.NullInt64) time.Time {
 // jobOrders are the columns of each order.
 var jobOrders = map[broker.JobOrder]string{
 	broker.JobsByScheduled: "run_at", broker.JobsByKind: "kind", broker.JobsByTarget: "target",
-	broker.JobsByState: "state", broker.JobsBySite: "run_by", broker.JobsByStarted: "started_at",
+	broker.JobsByState: "state", broker.JobsBySite: "run_by", broker.JobsByStarted: "COALESCE(started_at, 0)",
 }
 
 // Jobs implements broker.Store.
@@ -55,13 +55,20 @@ func (s *Store) Jobs(ctx context.Context, f broker.JobFilter) ([]broker.Job, err
 	where(len(f.Kinds) > 0, `kind IN (SELECT value FROM json_each(?))`, asJSON(f.Kinds))
 	where(f.Target != "", `target = ?`, f.Target)
 	where(f.Site != 0, `(for_site = ? OR run_by = ?)`, f.Site, f.Site)
-	direction := ``
+	direction, behind := ``, `>`
 	if f.Descending {
-		direction = ` DESC`
+		direction, behind = ` DESC`, `<`
 	}
-	query += ` ORDER BY ` + jobOrders[f.Order] + direction + `, id` + direction + ` LIMIT ?`
+	by := jobOrders[f.Order]
+	where(f.After != "", `(`+by+`, id) `+behind+` (SELECT `+by+`, id FROM job WHERE id = ?)`, f.After)
+	query += ` ORDER BY ` + by + direction + `, id` + direction + ` LIMIT ?`
 	var out []broker.Job
 	err = s.read(ctx, "list jobs", func(t txn) error {
+		if f.After != "" {
+			if err := t.row(`SELECT id FROM job WHERE id = ?`, f.After).Scan(new(string)); err != nil {
+				return err // no row: broker.ErrNotFound
+			}
+		}
 		return each(t, query, func(r *sql.Rows) error {
 			j, err := scanJob(r)
 			out = append(out, j)

@@ -67,3 +67,38 @@ func (s *Store) PoolStatistics(ctx context.Context, pool string, since time.Dura
 	})
 	return out, err
 }
+
+const (
+	hourMS   = int64(time.Hour / time.Millisecond)
+	minuteMS = int64(time.Minute / time.Millisecond)
+)
+
+// RecordLogins implements broker.Store.
+func (s *Store) RecordLogins(ctx context.Context, keep time.Duration) error {
+	return s.write(ctx, "record logins", func(t txn) error {
+		oldest := t.now - keep.Milliseconds()
+		if _, err := t.exec(`DELETE FROM login_hour WHERE hour <= ?`, oldest); err != nil {
+			return err
+		}
+		_, err := t.exec(`INSERT INTO login_hour (hour, logins, peak)
+			SELECT minute / ?1 * ?1, SUM(n), MAX(n) FROM (
+				SELECT at / ?2 * ?2 AS minute, COUNT(*) AS n FROM log
+				WHERE at >= MAX(COALESCE((SELECT MAX(hour) FROM login_hour), 0), ?3) / ?1 * ?1
+					AND (kind IN ('login', 'redirect') OR kind = 'refused' AND code = 'busy') GROUP BY 1)
+			WHERE true GROUP BY 1 ON CONFLICT (hour) DO UPDATE SET logins = excluded.logins, peak = excluded.peak`, hourMS, minuteMS, oldest)
+		return err
+	})
+}
+
+// BusiestHour implements broker.Store.
+func (s *Store) BusiestHour(ctx context.Context, since time.Duration) (h broker.LoginHour, err error) {
+	err = s.read(ctx, "find the busiest hour", func(t txn) error {
+		return each(t, `SELECT hour, logins, peak FROM login_hour WHERE hour > ? ORDER BY logins DESC, hour DESC LIMIT 1`, func(r *sql.Rows) error {
+			var at int64
+			err := r.Scan(&at, &h.Logins, &h.Peak)
+			h.At = moment(at)
+			return err
+		}, t.now-since.Milliseconds())
+	})
+	return h, err
+}

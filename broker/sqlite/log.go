@@ -45,7 +45,7 @@ const purgeBatch = 5000
 // Purge implements broker.Store.
 func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, error) {
 	var p broker.Purged
-	err := s.write(ctx, "purge", func(t txn) (err error) {
+	err := s.write(ctx, "purge", func(t txn) error {
 		for _, step := range []struct {
 			count *int
 			query string
@@ -53,14 +53,19 @@ func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, e
 		}{
 			{&p.Released, releaseExpired, t.now},
 			{&p.Keys, `DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency WHERE expires_at <= ? LIMIT ?)`, t.now},
+			{&p.Tickets, `DELETE FROM ticket WHERE id IN (SELECT id FROM ticket WHERE expires_at <= ? LIMIT ?)`, t.now},
+			{&p.Limits, `DELETE FROM limit_batch WHERE id IN (SELECT id FROM limit_batch WHERE at <= ? LIMIT ?)`, t.now - limitKeep.Milliseconds()},
+			{&p.Limits, `DELETE FROM limit_block WHERE (kind, user, source) IN (SELECT kind, user, source FROM limit_block WHERE until <= ? LIMIT ?)`, t.now - limitLevels.Milliseconds()},
 			{&p.Sessions, `DELETE FROM session WHERE id IN (SELECT s.id FROM session s WHERE COALESCE(s.ended_at, s.expires_at) <= ?
 				AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.session_id = s.id) LIMIT ?)`, t.now - r.Sessions.Milliseconds()},
 			{&p.Log, `DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at <= ? LIMIT ?)`, t.now - r.Log.Milliseconds()},
 		} {
-			if *step.count, err = t.exec(step.query, step.until, purgeBatch); err != nil {
+			n, err := t.exec(step.query, step.until, purgeBatch)
+			if err != nil {
 				return err
 			}
-			p.More = p.More || *step.count >= purgeBatch
+			*step.count += n
+			p.More = p.More || n >= purgeBatch
 		}
 		return nil
 	})

@@ -26,6 +26,11 @@ func (s *Store) Login(ctx context.Context, r broker.LoginRecord) (broker.LoginOu
 		} else if err := insertSession(t, r, &out); err != nil {
 			return err
 		}
+		if out.Session != nil || out.Redirect != "" {
+			if err := spend(t, r.Ticket, r.TicketKeep); err != nil {
+				return err
+			}
+		}
 		if r.Key != "" && (out.Session != nil || out.Redirect != "") {
 			k := idemKey{scope: "", key: r.Key, mac: r.KeyMAC[:], redirect: out.Redirect, life: r.KeyLife}
 			if out.Session != nil {

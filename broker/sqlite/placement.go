@@ -7,12 +7,6 @@ import (
 	"switchpoint/broker"
 )
 
-const machineColumns = `d.name, d.host, d.ip, d.os, d.ou, d.description, d.tags, d.port, d.protocol, d.mac, d.state = 'disabled'`
-
-func machineFields(m *broker.Machine, tags *string) []any {
-	return []any{&m.Name, &m.Host, &m.IP, &m.OS, &m.OU, &m.Description, tags, &m.Port, &m.Protocol, &m.MAC, &m.Disabled}
-}
-
 // move takes a desktop to another pool, or to none.
 type move struct{ desktop, pool string }
 
@@ -32,14 +26,13 @@ func misplaced(t txn, where string, args ...any) (moves []move, err error) {
 		return nil, err
 	}
 	err = each(t, `SELECT d.id, d.center, d.given_pool, COALESCE(d.pool_id, ''), EXISTS (SELECT 1 FROM assignment a WHERE a.desktop_id = d.id), `+
-		machineColumns+` FROM desktop d WHERE `+where, func(r *sql.Rows) error {
+		broker.MachineColumns+` FROM desktop d WHERE `+where, func(r *sql.Rows) error {
 		var m broker.Machine
-		var id, center, given, pool, tags string
+		var id, center, given, pool string
 		var assigned bool
-		if err := r.Scan(append([]any{&id, &center, &given, &pool, &assigned}, machineFields(&m, &tags)...)...); err != nil {
+		if err := r.Scan(append([]any{&id, &center, &given, &pool, &assigned}, m.Columns()...)...); err != nil {
 			return err
 		}
-		m.Tags = splitTags(tags)
 		name, _ := placement.Place(&m, center, given, assigned)
 		if poolIDs[name] != pool {
 			moves = append(moves, move{id, poolIDs[name]})

@@ -14,12 +14,10 @@ import (
 // CenterDesktops implements broker.Store.
 func (s *Store) CenterDesktops(ctx context.Context, center string) (out []broker.CenterDesktop, err error) {
 	err = s.read(ctx, "list desktops of a center", func(t txn) error {
-		return each(t, `SELECT d.external_id, d.missing_since IS NOT NULL, `+machineColumns+` FROM desktop d
+		return each(t, `SELECT d.external_id, d.missing_since IS NOT NULL, `+broker.MachineColumns+` FROM desktop d
 			WHERE d.center = ? AND d.center <> '' AND d.deleted_at IS NULL`, func(r *sql.Rows) error {
 			var d broker.CenterDesktop
-			var tags string
-			err := r.Scan(append([]any{&d.ID, &d.Missing}, machineFields(&d.Machine, &tags)...)...)
-			d.Tags = splitTags(tags)
+			err := r.Scan(append([]any{&d.ID, &d.Missing}, d.Columns()...)...)
 			if d.ID == d.Name { // a machine without an id of its own is known by its name
 				d.ID = ""
 			}
@@ -95,8 +93,9 @@ func writeMachine(t txn, center string, m *broker.Machine) (done bool, err error
 		WHERE NOT EXISTS (SELECT 1 FROM desktop o WHERE o.name = ?4 AND o.deleted_at IS NULL AND (o.center <> ?2 OR o.external_id <> ?3))
 		ON CONFLICT (center, external_id) WHERE deleted_at IS NULL AND center <> '' DO UPDATE SET name = excluded.name, host = excluded.host,
 			ip = excluded.ip, os = excluded.os, ou = excluded.ou, description = excluded.description, tags = excluded.tags, port = excluded.port,
-			protocol = excluded.protocol, mac = excluded.mac, state = CASE state WHEN 'maintenance' THEN state ELSE excluded.state END, missing_since = NULL`,
-		uuid.Must(uuid.NewV7()).String(), center, m.Key(), m.Name, m.Host, m.IP, m.OS, m.OU, m.Description, joinTags(m.Tags), m.Port, m.Protocol, state, m.MAC)
+			protocol = excluded.protocol, mac = excluded.mac, state = CASE state WHEN 'maintenance' THEN state ELSE excluded.state END,
+			source_state = CASE state WHEN 'maintenance' THEN excluded.state ELSE '' END, missing_since = NULL`,
+		uuid.Must(uuid.NewV7()).String(), center, m.Key(), m.Name, m.Host, m.IP, m.OS, m.OU, m.Description, broker.TagText(m.Tags), m.Port, m.Protocol, state, m.MAC)
 	return n > 0, err
 }
 

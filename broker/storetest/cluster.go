@@ -67,17 +67,17 @@ func testJoinAtOnce(t *testing.T, b *bench) {
 // testFencing restarts a broker: the earlier process must learn that it is replaced.
 func testFencing(t *testing.T, b *bench) {
 	first := must(b.Join(ctx(t), node(1, "a"), cluster(1), live))(t)
-	if err := b.Heartbeat(ctx(t), first); err != nil {
+	if err := b.Heartbeat(ctx(t), first, broker.Beat{}); err != nil {
 		t.Fatal(err)
 	}
 	second := must(b.handle().Join(ctx(t), node(1, "a"), cluster(1), live))(t)
-	if err := b.Heartbeat(ctx(t), first); !errors.Is(err, broker.ErrFenced) {
+	if err := b.Heartbeat(ctx(t), first, broker.Beat{}); !errors.Is(err, broker.ErrFenced) {
 		t.Errorf("the replaced process may go on: %v", err)
 	}
 	if err := b.Leave(ctx(t), first); err != nil {
 		t.Error(err)
 	}
-	if err := b.Heartbeat(ctx(t), second); err != nil {
+	if err := b.Heartbeat(ctx(t), second, broker.Beat{}); err != nil {
 		t.Error(err)
 	}
 	if list := must(b.Brokers(ctx(t)))(t); list[0].Stopped {
@@ -86,5 +86,43 @@ func testFencing(t *testing.T, b *bench) {
 	// A silent broker loses its site id to anybody after the bound.
 	if _, err := b.Join(ctx(t), node(1, "z"), cluster(1), -time.Second); err != nil {
 		t.Errorf("the site id of a silent broker must be free: %v", err)
+	}
+}
+
+// testHostLoad: what a broker says of its host is in the list; how much it can carry outlasts silence and
+// a restart, but not another broker in its place.
+func testHostLoad(t *testing.T, b *bench) {
+	n := node(1, "a")
+	n.Host = "h1"
+	m := must(b.Join(ctx(t), n, cluster(1), live))(t)
+	said := broker.Beat{Load: broker.HostLoad{CPUs: 4, Average: 1.5, Busy: 0.25, Steal: 0.125}, Carries: 12.5}
+	if err := b.Heartbeat(ctx(t), m, said); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := b.status(1); got.Beat != said || got.Host != "h1" || got.ClockOff != 0 {
+		t.Errorf("it said %+v, the list shows %+v", said, got)
+	}
+	late := said
+	late.Clock = time.Now().Add(-10 * time.Minute)
+	if err := b.Heartbeat(ctx(t), m, late); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := b.status(1); got.ClockOff > -9*time.Minute || got.ClockOff < -12*time.Minute || !got.ClockWrong() || !got.Clock.IsZero() {
+		t.Errorf("with a clock that is ten minutes late: %+v", got)
+	}
+	quiet := broker.Beat{Load: broker.HostLoad{CPUs: 4, Busy: 0.5}}
+	if err := b.Heartbeat(ctx(t), m, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := b.status(1); got.Load != quiet.Load || got.Carries != said.Carries {
+		t.Errorf("after a beat without logins: %+v", got.Beat)
+	}
+	must(b.Join(ctx(t), n, cluster(1), live))(t)
+	if got, _ := b.status(1); got.Load.CPUs != 0 || got.Carries != said.Carries {
+		t.Errorf("started again: %+v", got.Beat)
+	}
+	must(b.Join(ctx(t), node(1, "z"), cluster(1), -time.Second))(t)
+	if got, _ := b.status(1); got.Carries != 0 || got.Host != "" {
+		t.Errorf("another broker in its place: %+v", got)
 	}
 }

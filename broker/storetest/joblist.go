@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,6 +59,37 @@ func testJobList(t *testing.T, b *bench) {
 	}
 	if pending != 3 {
 		t.Errorf("%d pending jobs", pending)
+	}
+}
+
+// testJobPages reads the queue in pages: in every order, each job once, as in one list.
+func testJobPages(t *testing.T, b *bench) {
+	m := b.member(1)
+	var add []broker.NewJob
+	for i := range 25 {
+		add = append(add, broker.NewJob{Kind: "work" + strconv.Itoa(i%3), Target: strconv.Itoa(i % 5), After: time.Duration(i%4) * time.Hour})
+	}
+	b.add(add...)
+	q := broker.JobClaim{Member: m, Kinds: []string{"work0"}, Max: 2, Lease: lease} // two have a start
+	must(b.ClaimJobs(ctx(t), q))(t)
+	for _, order := range []broker.JobOrder{broker.JobsByKind, broker.JobsByScheduled, broker.JobsBySite, broker.JobsByStarted, broker.JobsByState, broker.JobsByTarget} {
+		for _, down := range []bool{false, true} {
+			f := broker.JobFilter{Order: order, Descending: down, Limit: 1000}
+			all := must(b.Jobs(ctx(t), f))(t)
+			var pages []broker.Job
+			for f.Limit = 4; ; f.After = pages[len(pages)-1].ID {
+				page := must(b.Jobs(ctx(t), f))(t)
+				if pages = append(pages, page...); len(page) < f.Limit || len(pages) > len(all) {
+					break
+				}
+			}
+			if !slices.EqualFunc(pages, all, func(a, b broker.Job) bool { return a.ID == b.ID }) {
+				t.Errorf("by %s, descending %t: %d jobs in pages, %d in one list", order, down, len(pages), len(all))
+			}
+		}
+	}
+	if _, err := b.Jobs(ctx(t), broker.JobFilter{After: "gone"}); !errors.Is(err, broker.ErrNotFound) {
+		t.Errorf("after a job that is not there: %v", err)
 	}
 }
 
@@ -158,5 +190,41 @@ func testReleaseExpired(t *testing.T, b *bench) {
 	})
 	if n, more, err := b.ReleaseExpired(ctx(t)); n != 0 || more || err != nil || sum != 1 {
 		t.Errorf("released %d + %d, %v, %v", sum, n, more, err)
+	}
+}
+
+// testBusiestHour counts logins, those sent home and those that found no place, and nothing else.
+func testBusiestHour(t *testing.T, b *bench) {
+	if h := must(b.BusiestHour(ctx(t), time.Hour))(t); h != (broker.LoginHour{}) {
+		t.Errorf("before any login: %+v", h)
+	}
+	logins := 0
+	write := func(kind, code string) {
+		r := b.row(kind)
+		r.Code = code
+		if err := b.AppendLog(ctx(t), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		write(broker.LogLogin, "")
+		write(broker.LogRedirect, "")
+		write(broker.LogRefused, broker.CodeBusy)
+		logins += 3
+		write(broker.LogRefused, broker.CodeSignInFailed)
+		write(broker.LogConnect, "")
+		for range 2 { // counting again counts nobody twice
+			if err := b.RecordLogins(ctx(t), 24*time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h := must(b.BusiestHour(ctx(t), 24*time.Hour))(t)
+	// An hour or a minute may have ended meanwhile.
+	if h.Logins < logins/3 || h.Logins > logins || h.Peak < 1 || h.Peak > h.Logins || h.At.Minute() != 0 || h.At.Second() != 0 {
+		t.Errorf("%d logins were counted as %+v", logins, h)
+	}
+	if h := must(b.BusiestHour(ctx(t), -time.Minute))(t); !h.At.IsZero() {
+		t.Errorf("of the time to come: %+v", h)
 	}
 }

@@ -57,11 +57,11 @@ func testJoinUUID(t *testing.T, b *bench) {
 	if _, err := b.Join(ctx(t), with(2, "b", "u1"), cluster(1), live); !errors.Is(err, broker.ErrConflict) {
 		t.Errorf("a copy of a live broker was let in: %v", err)
 	}
-	if err := b.Heartbeat(ctx(t), first); err != nil {
+	if err := b.Heartbeat(ctx(t), first, broker.Beat{}); err != nil {
 		t.Errorf("a refused broker has fenced the one that lives: %v", err)
 	}
 	again := must(b.Join(ctx(t), with(1, "renamed", "u1"), cluster(1), live))(t)
-	if again.Epoch <= first.Epoch || !errors.Is(b.Heartbeat(ctx(t), first), broker.ErrFenced) {
+	if again.Epoch <= first.Epoch || !errors.Is(b.Heartbeat(ctx(t), first, broker.Beat{}), broker.ErrFenced) {
 		t.Errorf("the same broker under another name: %+v after %+v", again, first)
 	}
 	must(b.Join(ctx(t), with(3, "moved", "u1"), cluster(1), -time.Second))(t) // site id 1 is silent
@@ -173,7 +173,7 @@ func testRemove(t *testing.T, b *bench) {
 		t.Errorf("its jobs did not go to the other broker: %+v", got)
 	}
 	_, claim := b.ClaimJobs(ctx(t), broker.JobClaim{Member: one, Kinds: []string{"work"}, Max: 1, Lease: lease})
-	for call, err := range map[string]error{"heartbeat": b.Heartbeat(ctx(t), one), "claim": claim} {
+	for call, err := range map[string]error{"heartbeat": b.Heartbeat(ctx(t), one, broker.Beat{}), "claim": claim} {
 		if !errors.Is(err, broker.ErrRemoved) || errors.Is(err, broker.ErrFenced) {
 			t.Errorf("%s of the removed broker: %v", call, err)
 		}
@@ -205,7 +205,7 @@ func testRemovedSiteID(t *testing.T, b *bench) {
 	if got := b.claim(next, 9, lease); len(got) != 2 {
 		t.Errorf("the new broker was given %+v, want the heartbeat and the old one's job", got)
 	}
-	if err := b.Heartbeat(ctx(t), gone); !errors.Is(err, broker.ErrFenced) {
+	if err := b.Heartbeat(ctx(t), gone, broker.Beat{}); !errors.Is(err, broker.ErrFenced) {
 		t.Errorf("the old one may go on: %v", err)
 	}
 	if err := b.Leave(ctx(t), next); err != nil {
@@ -218,7 +218,7 @@ func testRemovedSiteID(t *testing.T, b *bench) {
 	if got := b.claim(third, 9, lease); len(got) != 2 {
 		t.Errorf("the broker with the site id of a removed one was given %+v", got)
 	}
-	if err := b.Heartbeat(ctx(t), next); !errors.Is(err, broker.ErrFenced) {
+	if err := b.Heartbeat(ctx(t), next, broker.Beat{}); !errors.Is(err, broker.ErrFenced) {
 		t.Errorf("the removed one, whose place is taken, may go on: %v", err)
 	}
 }

@@ -302,7 +302,7 @@ func (m *model) remove() {
 	if moved < want { // jobs of earlier histories may move as well
 		m.Fatalf("%d jobs reassigned, want %d", moved, want)
 	}
-	if err := m.s.Heartbeat(m.ctx.t.Context(), old); !errors.Is(err, broker.ErrRemoved) {
+	if err := m.s.Heartbeat(m.ctx.t.Context(), old, broker.Beat{}); !errors.Is(err, broker.ErrRemoved) {
 		m.Fatalf("the removed broker beats: %v", err)
 	}
 	m.orphan(old)

@@ -18,6 +18,7 @@ import (
 	"switchpoint/broker"
 	"switchpoint/broker/api"
 	"switchpoint/broker/jobs"
+	"switchpoint/broker/outage"
 	"switchpoint/configs"
 	adsites "switchpoint/directory/sites"
 	"switchpoint/gtm"
@@ -36,6 +37,7 @@ type app struct {
 	identity peer.Identity
 	peer     *peer.Node
 	store    store
+	outage   *outage.Store // the same, where the broker can do without its database
 	broker   *broker.Broker
 	rivals   *broker.Rivals // watches for desktops that another cluster has too
 	worker   *jobs.Worker

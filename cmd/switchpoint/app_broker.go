@@ -35,7 +35,7 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 	c := cfg.Broker.WithDefaults()
 	log := a.log.With("room", "broker")
 	var err error
-	if a.store, err = a.openStore(ctx, c.Database, cfg.Node.StateDir); err != nil {
+	if a.store, err = a.openStore(ctx, c, cfg); err != nil {
 		return fmt.Errorf("open the broker's database: %w", err)
 	}
 	abandon(func(context.Context) error { return a.store.Close() })
@@ -50,7 +50,8 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 		Store: a.store, Log: log, Metrics: a.registry,
 		Monitors:  monitorNames(cfg),
 		SetChecks: a.health.setBrokerChecks, Ref: a.health.engine.Ref, Snapshot: a.health.engine.Snapshot,
-		Report: a.health.engine.Report, AskAssigned: a.askAssigned, AskSession: a.askSession,
+		Report: a.health.engine.Report, AskAssigned: a.askAssigned, AskSession: a.askSession, AskWaiting: a.askWaiting, Outage: a.outageMode,
+		Trusts: a.trustsCluster, AskTicketKey: a.askTicketKey,
 	})
 	if err != nil {
 		return fmt.Errorf("start the broker: %w", err)
@@ -65,6 +66,10 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 	if a.peer != nil {
 		a.peer.Handle(assignedMethod, a.answerAssigned)
 		a.peer.Handle(sessionMethod, a.answerSession)
+		a.peer.Handle(waitingMethod, a.answerWaiting)
+		a.peer.Handle(outageMethod, a.answerOutage)
+		a.peer.Handle(outageForceMethod, a.answerOutageForce)
+		a.peer.Handle(ticketKeyMethod, a.answerTicketKey)
 		if a.rivals, err = a.newRivals(0); err != nil {
 			return err
 		}
@@ -86,24 +91,32 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 	return nil
 }
 
-// openStore opens the database that [broker.database] names.
-func (a *app) openStore(ctx context.Context, d broker.Database, stateDir string) (store, error) {
-	log := a.log.With("room", "broker")
+// openStore opens the database that [broker.database] names, behind the files that it is done without
+// for a time.
+func (a *app) openStore(ctx context.Context, c broker.Config, cfg *configs.Config) (store, error) {
+	d, log := c.Database, a.log.With("room", "broker")
 	if d.Kind == broker.KindSQLite {
 		path := d.Path
 		if path == "" {
-			path = filepath.Join(stateDir, "broker.db")
+			path = filepath.Join(cfg.Node.StateDir, "broker.db")
 		}
 		return sqlite.Open(ctx, path, sqlite.Options{Log: log})
 	}
-	o := postgres.Options{Log: log, URL: databaseURL(d), MaxConns: d.Connections}
+	o := postgres.Options{Log: log, URL: databaseURL(d), MaxConns: d.Connections, Later: c.Outage.Mode != broker.OutageOff}
 	if d.Password != "" {
 		var err error
 		if o.Password, err = secret.Read(d.Password); err != nil {
 			return nil, err
 		}
 	}
-	return postgres.Open(ctx, o)
+	primary, err := postgres.Open(ctx, o)
+	if err != nil || c.Outage.Mode == broker.OutageOff {
+		return primary, err
+	}
+	if a.outage, err = a.newOutage(ctx, c, cfg, primary); err != nil {
+		return nil, errors.Join(err, primary.Close())
+	}
+	return a.outage, nil
 }
 
 // databaseURL writes the servers as the store takes them. The folder of a Unix socket can only

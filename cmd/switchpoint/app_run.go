@@ -27,6 +27,9 @@ func (a *app) Run(ctx context.Context, hup <-chan os.Signal) error {
 	if a.peer != nil {
 		back.Go(func() error { return a.peer.Run(backCtx) })
 	}
+	if a.outage != nil {
+		back.Go(func() error { return a.outage.Run(backCtx) })
+	}
 	if a.broker != nil {
 		back.Go(func() error { return a.broker.Run(backCtx) })
 	}

@@ -32,29 +32,19 @@ func (a *app) askAssigned(ctx context.Context, d redirect.Destination, q broker.
 	if d.Peer != "" {
 		names = []string{d.Peer}
 	}
-	if len(names) == 0 {
-		return false, fmt.Errorf("no [[peer.trust]] with cluster %q and an address", d.Cluster)
-	}
 	body, err := json.Marshal(q)
 	if err != nil {
 		return false, err
 	}
-	var failures []error
-	for i, name := range names {
-		shareCtx, cancel := share(ctx, len(names)-i)
-		text, err := a.peer.Call(shareCtx, name, assignedMethod, body)
-		cancel()
-		if err != nil {
-			failures = append(failures, fmt.Errorf("ask %s: %w", name, err))
-			continue
-		}
-		var answer assignedAnswer
-		if err := json.Unmarshal(text, &answer); err != nil {
-			return false, fmt.Errorf("read the answer of %s: %w", name, err)
-		}
-		return answer.Assigned, nil
+	text, err := a.askAny(ctx, names, d.Cluster, assignedMethod, body)
+	if err != nil {
+		return false, err
 	}
-	return false, errors.Join(failures...)
+	var answer assignedAnswer
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return false, fmt.Errorf("read the answer of cluster %s: %w", d.Cluster, err)
+	}
+	return answer.Assigned, nil
 }
 
 // share ends after the n-th part of the time that ctx has left.

@@ -26,7 +26,8 @@ type fiveBrokers struct {
 	db      *realserver.PostgresServer
 	brokers []*process // by site id, from 1
 	lb      *process
-	url     string // of the balancer
+	url     string   // of the balancer
+	api     []string // of the brokers, by site id, from 1
 }
 
 // addresses are free ones on the loopback network.
@@ -50,6 +51,7 @@ func startCluster(t *testing.T) *fiveBrokers {
 	t.Setenv(asMain, "1")
 	c := &fiveBrokers{t: t, dir: shortDir(t), db: realserver.Postgres(t, realserver.PostgresOptions{Settings: map[string]string{"max_connections": "150"}})}
 	api, peers, front := addresses(t, clusterSize), addresses(t, clusterSize), addresses(t, 1)[0]
+	c.api = api
 	c.write("secrets/db", "postgres-secret")
 	c.write("secrets/ldap", demodir.ServicePassword)
 	c.write("uk.broker.toml", clusterSetup(serveDemoDirectory(t)))
@@ -232,9 +234,9 @@ session_expiry = "30m"
 // until waits for a condition.
 func (c *fiveBrokers) until(what string, holds func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			c.t.Fatalf("not within 30 s: %s", what)
+			c.t.Fatalf("not within 90 s: %s", what)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func benchCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchHealthCommand(), benchHTTPCommand(), benchClusterCommand())
+	cmd.AddCommand(benchHealthCommand(), benchHTTPCommand(), benchClusterCommand(), benchLoginsCommand(), benchStormCommand())
 	return cmd
 }
 

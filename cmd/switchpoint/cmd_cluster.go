@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"switchpoint/broker"
 )
 
 func clusterCommand() *cobra.Command {
@@ -20,7 +23,7 @@ func clusterCommand() *cobra.Command {
 		RunE:  list.RunE,
 	}
 	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, clusterRemoveCommand(), clusterLeaveCommand())
+	cmd.AddCommand(list, clusterStatusCommand(), clusterRemoveCommand(), clusterLeaveCommand())
 	return cmd
 }
 
@@ -43,12 +46,18 @@ func clusterColumns() []column[clusterLine] {
 		{"datacenter", "DATACENTER", func(l clusterLine) string { return l.Datacenter }},
 		{"config", "CONFIG", func(l clusterLine) string { return l.Config }},
 		{"differs", "DIFFERS IN", func(l clusterLine) string { return strings.Join(l.Differs, ",") }},
+		{"load", "LOAD", func(l clusterLine) string { return ofHost(l, "%.2f/%d", l.Load.Average, l.Load.CPUs) }},
+		{"busy", "BUSY", func(l clusterLine) string { return ofHost(l, "%.0f%%", 100*l.Load.Busy) }},
+		{"steal", "STEAL", func(l clusterLine) string { return ofHost(l, "%.0f%%", 100*l.Load.Steal) }},
+		{"carries", "CARRIES", func(l clusterLine) string { return perSecond(l.Carries) }},
+		{"clock", "CLOCK", func(l clusterLine) string { return l.ClockOff }},
+		{"host", "HOST", func(l clusterLine) string { return l.Host }},
 		{"reason", "REASON", func(l clusterLine) string { return l.Reason }},
 		{"report", "REPORT", func(l clusterLine) string { return l.Report }},
 	}
 }
 
-const defaultClusterColumns = "name,ip,status,live,version,site_id,booted,last_heartbeat,next_heartbeat,actions,config,differs"
+const defaultClusterColumns = "name,ip,status,live,version,site_id,booted,last_heartbeat,next_heartbeat,load,steal,clock,actions,config,differs"
 
 func clusterListCommand() *cobra.Command {
 	var node, keys string
@@ -60,6 +69,10 @@ func clusterListCommand() *cobra.Command {
 STATUS is about the job queue: running, stopped (its heartbeat job was cancelled) or unavailable
 (three heartbeats missed). LIVE says whether the process was heard of within 6 s. CONFIG identifies
 the settings that all brokers must share; DIFFERS IN names those in which a broker stands apart.
+LOAD is the load average of the whole host beside its processors, BUSY the share of their time that was
+used in the last minute, STEAL what the hypervisor gave to other guests. CARRIES is how many logins a
+second the broker could answer, by what they cost when there were enough. CLOCK shows by how much a broker's
+clock is wrong. HOST tells hosts apart.
 
 --columns takes, in the order wanted: ` + columnKeys(clusterColumns()),
 		Args: noArgs,
@@ -81,6 +94,63 @@ the settings that all brokers must share; DIFFERS IN names those in which a brok
 	addNodeFlag(cmd, &node)
 	cmd.Flags().StringVar(&keys, "columns", defaultClusterColumns, "columns and their order")
 	return cmd
+}
+
+// ofHost is empty where a broker does not say how busy its host is, or says nothing any more.
+func ofHost(l clusterLine, format string, args ...any) string {
+	if l.Load.CPUs == 0 || !l.Live {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+func perSecond(rate float64) string {
+	if rate == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f/s", rate)
+}
+
+func clusterStatusCommand() *cobra.Command {
+	var node string
+	cmd := &cobra.Command{
+		Use:   "status --node STATE_DIR",
+		Short: "Availability, disaster recovery and capacity, each with its reasons",
+		Long: `Say how the cluster stands to its three goals, which hold or fail apart from each other.
+
+Availability: a host fails, and brokers on others go on. Disaster Recovery: a data centre goes, and
+users log in elsewhere. Capacity: the brokers carry the logins of the busiest hour of the last 7 days
+with their strongest host down. Each is met, at risk, not met or not measured.
+
+What a broker carries is worked out from the CPU time and the time that its own logins took; database
+and directory, which all brokers share, may end earlier. Brokers in guests of one hypervisor look like
+brokers on hosts of their own.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node == "" {
+				return required(cmd, "node")
+			}
+			var goals []broker.Goal
+			if err := ask(cmd.Context(), node, http.MethodGet, "cluster/status", nil, &goals); err != nil {
+				return err
+			}
+			return printLines(cmd.OutOrStdout(), goalLines(goals))
+		},
+	}
+	addNodeFlag(cmd, &node)
+	return cmd
+}
+
+// goalLines has a line for each goal and one for each of its reasons.
+func goalLines(goals []broker.Goal) []string {
+	var lines []string
+	for _, g := range goals {
+		lines = append(lines, g.Name+": "+string(g.State))
+		for _, r := range g.Reasons {
+			lines = append(lines, "  "+r)
+		}
+	}
+	return lines
 }
 
 func clusterRemoveCommand() *cobra.Command {

@@ -219,7 +219,15 @@ func addNodeFlag(cmd *cobra.Command, node *string) {
 }
 
 // ask calls an admin operation of the node behind --node.
+//
+// A change carries the name of who makes it, for the log.
 func ask(ctx context.Context, node, method, path string, body []byte, out any) error {
+	if where, query, _ := strings.Cut(path, "?"); method == http.MethodPost {
+		if v, err := url.ParseQuery(query); err == nil && !v.Has("by") {
+			v.Set("by", currentUser())
+			path = where + "?" + v.Encode()
+		}
+	}
 	socket := node
 	if filepath.Base(node) != admin.SocketName {
 		socket = filepath.Join(node, admin.SocketName)

@@ -56,7 +56,7 @@ func jobsListCommand() *cobra.Command {
 	var node, keys, order string
 	var descending bool
 	query := make(url.Values)
-	flags := map[string]*string{"state": new(string), "kind": new(string), "target": new(string), "site": new(string), "limit": new(string)}
+	flags := map[string]*string{"state": new(string), "kind": new(string), "target": new(string), "site": new(string), "limit": new(string), "after": new(string)}
 	cmd := &cobra.Command{
 		Use:   "list --node STATE_DIR",
 		Short: "Jobs with state, scheduled time and the site id that ran them",
@@ -95,6 +95,7 @@ kept for two days.
 	f.StringVar(flags["target"], "target", "", "only what works on this")
 	f.StringVar(flags["site"], "site", "", "only what is assigned to this site id or was run by it last")
 	f.StringVar(flags["limit"], "limit", "", "at most so many (default 100, at most 1000)")
+	f.StringVar(flags["after"], "after", "", "go on behind the job with this ID, the last one of the list before, in the same order")
 	f.StringVar(&order, "order", "", "sort by scheduled (default), kind, target, state, site or started")
 	f.BoolVar(&descending, "descending", false, "the other way round")
 	return cmd

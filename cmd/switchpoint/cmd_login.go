@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"switchpoint/broker/api"
 	"switchpoint/broker/client"
 )
 
@@ -22,16 +23,18 @@ const passwordEnv = "SWITCHPOINT_PASSWORD"
 
 func loginCommand() *cobra.Command {
 	var o client.Options
-	var source, passwordFile string
+	var source, passwordFile, newPasswordFile string
 	cmd := &cobra.Command{
 		Use:   "login (--url URL | --domain DOMAIN) --user USER",
 		Short: "Be a thin client: resolve, sign in, follow redirects, print the desktop and every hop",
 		Long: `Sign in as a thin client would: ask DNS, connect to the address that it answers, sign in, follow
 redirects to the home cluster and ask for the first desktop offered. Every hop is printed with its
-time. The password is read from --password-file, else from $` + passwordEnv + `, else from the terminal.`,
+time as soon as it is over. The password is read from --password-file, else from $` + passwordEnv + `, else
+from the terminal. A password that has expired is changed to the one of --new-password-file; without
+that flag the new one is asked for on the terminal.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := loginOptions(cmd, &o, source, passwordFile); err != nil {
+			if err := loginOptions(cmd, &o, source, passwordFile, newPasswordFile); err != nil {
 				return err
 			}
 			return printLogin(cmd.Context(), cmd.OutOrStdout(), o)
@@ -45,12 +48,13 @@ time. The password is read from --password-file, else from $` + passwordEnv + `,
 	f.StringVar(&o.CA, "ca", "", "PEM file with the roots to trust (default: the system's)")
 	f.StringVarP(&o.User, "user", "u", "", "user name")
 	f.StringVar(&passwordFile, "password-file", "", "file with the password (- is standard input)")
+	f.StringVar(&newPasswordFile, "new-password-file", "", "file with the new password, should one be asked for")
 	f.BoolVar(&o.OffersOnly, "offers", false, "list what is offered, connect to nothing")
 	f.DurationVar(&o.Timeout, "timeout", 130*time.Second, "give up after")
 	return cmd
 }
 
-func loginOptions(cmd *cobra.Command, o *client.Options, source, passwordFile string) error {
+func loginOptions(cmd *cobra.Command, o *client.Options, source, passwordFile, newPasswordFile string) error {
 	if (o.URL == "") == (o.Domain == "") {
 		return usagef(cmd, "give one of --url and --domain")
 	}
@@ -64,17 +68,70 @@ func loginOptions(cmd *cobra.Command, o *client.Options, source, passwordFile st
 		}
 		o.Source = a
 	}
+	if newPasswordFile == "-" {
+		return usagef(cmd, "--new-password-file is a file; standard input may have the password")
+	}
+	o.Client = api.Client{Name: "switchpoint login", Version: buildVersion()}
 	var err error
-	o.Password, err = readPassword(cmd, passwordFile)
-	return err
+	if o.Password, err = readPassword(cmd, passwordFile); err != nil {
+		return err
+	}
+	if newPasswordFile != "" {
+		o.NewPassword, err = readPassword(cmd, newPasswordFile)
+		return err
+	}
+	if in, ok := keyboard(cmd); ok {
+		o.AskNewPassword = func(_ context.Context, p api.Prompt) (string, error) { return askNewPassword(cmd, in, p) }
+	}
+	return nil
+}
+
+// keyboard is the terminal that a person types at, if there is one.
+func keyboard(cmd *cobra.Command) (*os.File, bool) {
+	in, ok := cmd.InOrStdin().(*os.File)
+	return in, ok && term.IsTerminal(int(in.Fd()))
+}
+
+// askNewPassword asks for a new password until it was typed twice alike.
+func askNewPassword(cmd *cobra.Command, in *os.File, p api.Prompt) (string, error) {
+	w := cmd.ErrOrStderr()
+	_, _ = fmt.Fprintln(w, client.Plain(p.Text))
+	for {
+		first, err := readHidden(w, in, "New password: ")
+		if err != nil {
+			return "", err
+		}
+		again, err := readHidden(w, in, "New password, once more: ")
+		if err != nil {
+			return "", err
+		}
+		switch {
+		case first == "":
+			return "", errors.New("no new password was given")
+		case first == again:
+			return first, nil
+		}
+		_, _ = fmt.Fprintln(w, "These two are not the same.")
+	}
+}
+
+// readHidden reads a line from the terminal without showing it.
+func readHidden(w io.Writer, in *os.File, question string) (string, error) {
+	_, _ = fmt.Fprint(w, question)
+	p, err := term.ReadPassword(int(in.Fd()))
+	_, _ = fmt.Fprintln(w)
+	if err != nil {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+	return string(p), nil
 }
 
 func printLogin(ctx context.Context, w io.Writer, o client.Options) error {
 	began := time.Now()
-	out, err := client.Login(ctx, o)
-	for _, h := range out.Hops {
+	o.OnHop = func(h client.Hop) {
 		_, _ = fmt.Fprintf(w, "%8.1f ms  %-8s  %s\n", float64(h.Took.Microseconds())/1000, h.Step, h.Detail)
 	}
+	out, err := client.Login(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -107,17 +164,11 @@ func readPassword(cmd *cobra.Command, file string) (string, error) {
 	if p, ok := os.LookupEnv(passwordEnv); ok {
 		return p, nil
 	}
-	in, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	in, ok := keyboard(cmd)
+	if !ok {
 		return firstLine(cmd.InOrStdin())
 	}
-	_, _ = fmt.Fprint(cmd.ErrOrStderr(), "Password: ")
-	p, err := term.ReadPassword(int(in.Fd()))
-	_, _ = fmt.Fprintln(cmd.ErrOrStderr())
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-	return string(p), nil
+	return readHidden(cmd.ErrOrStderr(), in, "Password: ")
 }
 
 func firstLine(r io.Reader) (string, error) {

@@ -9,7 +9,7 @@ func (a *app) consolePages() []admin.Page {
 	}
 	return admin.ClusterPages(admin.Cluster{
 		Name: a.broker.Cluster(), SiteID: a.broker.Node().SiteID,
-		Brokers: a.broker.Brokers, RemoveBroker: a.broker.RemoveBroker,
+		Brokers: a.broker.Brokers, RemoveBroker: a.broker.RemoveBroker, Goals: a.broker.Goals,
 		Jobs: a.broker.Jobs, JobCounts: a.broker.JobCounts, CancelJob: a.broker.CancelJob, RunJobs: a.broker.RunJobs,
 	})
 }

@@ -31,7 +31,7 @@ type member struct {
 }
 
 // startMember joins the cluster of the database; trust must follow.
-func startMember(t testing.TB, cluster, url string, site int) *member {
+func startMember(t testing.TB, cluster, url string, site int, change ...func(*broker.Options)) *member {
 	t.Helper()
 	m := &member{app: &app{log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry()}, held: make(chan struct{})}
 	var err error
@@ -47,11 +47,16 @@ func startMember(t testing.TB, cluster, url string, site int) *member {
 	must("peer node")
 	m.store, err = postgres.Open(t.Context(), postgres.Options{URL: url, MaxConns: 4})
 	must("store")
-	m.broker, err = broker.New(t.Context(), broker.Options{
+	o := broker.Options{
 		Config: broker.Config{Cluster: cluster, SiteID: site, Listen: []string{"127.0.0.1:0"}},
-		Name:   nthBroker(site), Datacenter: "uk", Store: m.store, Metrics: m.registry, AskSession: m.askSession,
-	})
+		Name:   nthBroker(site), Datacenter: "uk", Store: m.store, Metrics: m.registry, AskSession: m.askSession, AskWaiting: m.askWaiting,
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	m.broker, err = broker.New(t.Context(), o)
 	must("broker")
+	m.peer.Handle(waitingMethod, m.answerWaiting)
 	m.peer.Handle(sessionMethod, func(ctx context.Context, from peer.Trust, body []byte) ([]byte, error) {
 		m.asked.Add(1)
 		if m.hangs.Load() { // as a stopped process: the connection stands, and nothing comes

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,9 +17,10 @@ type health struct {
 	engine *healthcheck.Engine
 	log    *slog.Logger
 
-	mu     sync.Mutex // guards what follows
-	file   healthcheck.Config
-	broker []healthcheck.Key
+	mu       sync.Mutex // guards what follows
+	file     healthcheck.Config
+	broker   []healthcheck.Key
+	monitors []healthcheck.Monitor // of destinations that name none
 }
 
 func newHealth(stateDir string, log *slog.Logger, metrics prometheus.Registerer) *health {
@@ -30,7 +32,7 @@ func newHealth(stateDir string, log *slog.Logger, metrics prometheus.Registerer)
 func (h *health) configure(c healthcheck.Config) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	table, err := healthcheck.Compile(joined(c, h.broker))
+	table, err := healthcheck.Compile(joined(c, h.monitors, h.broker))
 	if err != nil {
 		return fmt.Errorf("compile [health]: %w", err)
 	}
@@ -42,21 +44,21 @@ func (h *health) configure(c healthcheck.Config) error {
 // setBrokerChecks takes what the broker's destinations need. The broker has validated them
 // against the monitors of this process, so a failure here means that a reload took a monitor
 // away: the old checks go on and the log says so.
-func (h *health) setBrokerChecks(keys []healthcheck.Key) {
+func (h *health) setBrokerChecks(monitors []healthcheck.Monitor, keys []healthcheck.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	table, err := healthcheck.Compile(joined(h.file, keys))
+	table, err := healthcheck.Compile(joined(h.file, monitors, keys))
 	if err != nil {
 		h.log.Error("the broker's destinations cannot be watched", "error", err)
 		return
 	}
-	h.broker = keys
+	h.monitors, h.broker = monitors, keys
 	h.engine.SetTable(table)
 }
 
-func joined(c healthcheck.Config, more []healthcheck.Key) healthcheck.Config {
-	checks := make([]healthcheck.Key, 0, len(c.Checks)+len(more))
-	c.Checks = append(append(checks, c.Checks...), more...)
+func joined(c healthcheck.Config, monitors []healthcheck.Monitor, checks []healthcheck.Key) healthcheck.Config {
+	c.Monitors = slices.Concat(c.Monitors, monitors)
+	c.Checks = slices.Concat(c.Checks, checks)
 	return c
 }
 

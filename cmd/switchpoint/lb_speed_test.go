@@ -50,13 +50,13 @@ func TestBrokersOfDifferentSpeed(t *testing.T) {
 	s.change(s.lb.config, "interval = \"500ms\"\ntimeout = \"450ms\"\nfall = 2", "interval = \"2s\"\ntimeout = \"1900ms\"\nfall = 3")
 	stop := throttle(t, s.brokers[0].cmd.Process)
 	defer stop()
-	var rounds [2][]logins
+	var rounds [2][]loginRound
 	for round := range 2 * speedRounds {
 		which := (round + round/2) % 2 // A B B A A B
 		s.useMethod(speedMethods[which])
 		s.signIns(speedWarmUp)
 		before := s.chosen()
-		one := logins{took: s.signIns(speedLength)}
+		one := loginRound{took: s.signIns(speedLength)}
 		slices.Sort(one.took)
 		for name, n := range s.chosen() {
 			if n -= before[name]; name == nthBroker(1) {
@@ -69,7 +69,7 @@ func TestBrokersOfDifferentSpeed(t *testing.T) {
 	}
 	var p99 [2]time.Duration
 	for i, method := range speedMethods {
-		slices.SortFunc(rounds[i], func(a, b logins) int { return cmp.Compare(a.at(0.99), b.at(0.99)) })
+		slices.SortFunc(rounds[i], func(a, b loginRound) int { return cmp.Compare(a.at(0.99), b.at(0.99)) })
 		middle := rounds[i][len(rounds[i])/2]
 		p99[i] = middle.at(0.99)
 		t.Logf("%-20s %s: the round in the middle by p99 of %d, each %s with %d logins a second, five brokers, one with a tenth of a processor", method, middle, speedRounds, speedLength, speedLogins)
@@ -79,18 +79,18 @@ func TestBrokersOfDifferentSpeed(t *testing.T) {
 	}
 }
 
-// logins is one round of a method.
-type logins struct {
+// manyLogins is one round of a method.
+type loginRound struct {
 	took      []time.Duration // sorted
 	slow, all uint64          // choices of the slow broker, and of any
 }
 
-func (l logins) at(part float64) time.Duration {
+func (l loginRound) at(part float64) time.Duration {
 	return l.took[int(part*float64(len(l.took)-1))].Round(100 * time.Microsecond)
 }
 
 // String gives the figures of a round.
-func (l logins) String() string {
+func (l loginRound) String() string {
 	return fmt.Sprintf("p50 %8s  p90 %8s  p99 %8s  slowest %8s  the slow broker got %4.1f %%", l.at(0.5), l.at(0.9), l.at(0.99), l.at(1), 100*float64(l.slow)/float64(l.all))
 }
 

@@ -33,8 +33,12 @@ func (a *app) routes() map[string]admin.Operation {
 	maps.Copy(all, a.gtmRoutes())
 	maps.Copy(all, a.lbRoutes())
 	maps.Copy(all, a.inventoryRoutes())
+	maps.Copy(all, a.desktopRoutes())
 	maps.Copy(all, a.clusterRoutes())
 	maps.Copy(all, a.agentRoutes())
+	maps.Copy(all, a.redirectRoutes())
+	maps.Copy(all, a.limitsRoutes())
+	maps.Copy(all, a.outageRoutes())
 	return all
 }
 
@@ -140,7 +144,7 @@ func (a *app) applySetup(ctx context.Context, r admin.Request) (any, error) {
 	if err := json.Unmarshal(r.Body, &setup); err != nil {
 		return nil, badRequest(fmt.Errorf("read the setup: %w", err))
 	}
-	return a.broker.Apply(ctx, setup, r.Query.Get("dry_run") != "", "admin")
+	return a.broker.Apply(ctx, setup, r.Query.Get("dry_run") != "", operator(r))
 }
 
 func (a *app) reloadNow(context.Context, admin.Request) (any, error) {

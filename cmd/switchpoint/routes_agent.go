@@ -40,7 +40,7 @@ func (a *app) makeAgentToken(ctx context.Context, r admin.Request) (any, error) 
 	if err != nil {
 		return nil, badRequest(fmt.Errorf("for: %w", err))
 	}
-	token, err := a.broker.NewEnrolToken(ctx, r.Query.Get("desktop"), r.Query.Get("pool"), life, "admin")
+	token, err := a.broker.NewEnrolToken(ctx, r.Query.Get("desktop"), r.Query.Get("pool"), life, operator(r))
 	switch {
 	case errors.Is(err, broker.ErrNotFound):
 		return nil, &admin.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("there is no desktop or desktop pool %q", r.Query.Get("desktop")+r.Query.Get("pool"))}
@@ -54,7 +54,7 @@ func (a *app) makeAgentToken(ctx context.Context, r admin.Request) (any, error) 
 
 func (a *app) cleanDesktop(ctx context.Context, r admin.Request) (any, error) {
 	name := r.Query.Get("desktop")
-	err := a.broker.ClearDesktop(ctx, name, "admin")
+	err := a.broker.ClearDesktop(ctx, name, operator(r))
 	if errors.Is(err, broker.ErrNotFound) {
 		return nil, &admin.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("desktop %q neither waits for a reset nor is quarantined", name)}
 	}

@@ -21,6 +21,7 @@ const leaveBound = 25 * time.Second
 func (a *app) clusterRoutes() map[string]admin.Operation {
 	return map[string]admin.Operation{
 		"GET cluster":         a.ofBroker(a.showCluster),
+		"GET cluster/status":  a.ofBroker(a.showGoals),
 		"POST cluster/remove": a.ofBroker(a.removeBroker),
 		"POST cluster/leave":  a.ofBroker(a.leaveCluster),
 		"GET jobs":            a.ofBroker(a.showJobs),
@@ -72,6 +73,12 @@ type clusterLine struct {
 	Config  string   `json:"config"`
 	Differs []string `json:"differs,omitempty"`
 	Self    bool     `json:"self,omitempty"` // it is the broker that was asked
+	// Host tells hosts apart; how busy it is as a whole; Carries are logins a second (OP2).
+	Host    string          `json:"host,omitempty"`
+	Load    broker.HostLoad `json:"load"`
+	Carries float64         `json:"carries,omitempty"`
+	// ClockOff is how far its clock is ahead of the database's, where that is too much; nothing depends on it.
+	ClockOff string `json:"clock_off,omitempty"`
 }
 
 func (a *app) clusterLines(ctx context.Context) ([]clusterLine, error) {
@@ -86,7 +93,10 @@ func (a *app) clusterLines(ctx context.Context) ([]clusterLine, error) {
 			Name: n.Name, Datacenter: n.Datacenter, IP: n.IP, Status: n.Status, Reason: n.Reason, Version: n.Version, SiteID: n.SiteID,
 			UUID: n.UUID, MAC: n.MAC, Booted: n.Booted, LastHeartbeat: n.LastHeartbeat, NextHeartbeat: n.NextHeartbeat, Missed: n.Missed,
 			Report: n.Report, Live: n.Live, Beat: n.Heartbeat, Config: broker.FingerprintID(n.Fingerprint), Differs: differs[n.SiteID],
-			Self: n.SiteID == a.broker.Node().SiteID,
+			Self: n.SiteID == a.broker.Node().SiteID, Host: n.Host, Load: n.Load, Carries: n.Carries,
+		}
+		if n.ClockWrong() {
+			out[i].ClockOff = fmt.Sprintf("%+.0fs", n.ClockOff.Seconds())
 		}
 		if n.Status != broker.StatusRunning {
 			out[i].Actions = []string{"remove"}
@@ -97,6 +107,10 @@ func (a *app) clusterLines(ctx context.Context) ([]clusterLine, error) {
 
 func (a *app) showCluster(ctx context.Context, _ admin.Request) (any, error) {
 	return a.clusterLines(ctx)
+}
+
+func (a *app) showGoals(ctx context.Context, _ admin.Request) (any, error) {
+	return a.broker.Goals(ctx)
 }
 
 func (a *app) removeBroker(ctx context.Context, r admin.Request) (any, error) {
@@ -187,7 +201,7 @@ func (a *app) showJobs(ctx context.Context, r admin.Request) (any, error) {
 }
 
 func jobFilter(r admin.Request) (broker.JobFilter, error) {
-	f := broker.JobFilter{Target: r.Query.Get("target"), Order: broker.JobOrder(r.Query.Get("order")), Descending: r.Query.Get("descending") != ""}
+	f := broker.JobFilter{Target: r.Query.Get("target"), After: r.Query.Get("after"), Order: broker.JobOrder(r.Query.Get("order")), Descending: r.Query.Get("descending") != ""}
 	for _, s := range listed(r.Query.Get("state")) {
 		f.States = append(f.States, broker.JobState(s))
 	}

@@ -34,7 +34,7 @@ func (a *app) scanCenter(ctx context.Context, r admin.Request) (any, error) {
 		return nil, notHere("broker")
 	}
 	name := r.Query.Get("name")
-	if err := a.broker.ScanCenter(ctx, name); err != nil {
+	if err := a.broker.ScanCenter(ctx, name, operator(r)); err != nil {
 		return nil, refusedByStore(err)
 	}
 	return explanation{[]string{"a scan of center " + name + " is in the job queue"}}, nil
@@ -45,7 +45,7 @@ func (a *app) confirmCenter(ctx context.Context, r admin.Request) (any, error) {
 		return nil, notHere("broker")
 	}
 	name := r.Query.Get("name")
-	n, err := a.broker.ConfirmVanish(ctx, name, "admin")
+	n, err := a.broker.ConfirmVanish(ctx, name, operator(r))
 	if err != nil {
 		return nil, refusedByStore(err)
 	}
@@ -65,7 +65,7 @@ func (a *app) importAssignments(ctx context.Context, r admin.Request) (any, erro
 	if a.broker == nil {
 		return nil, notHere("broker")
 	}
-	report, err := a.broker.ImportAssignments(ctx, bytes.NewReader(r.Body), r.Query.Get("dry_run") != "", "admin")
+	report, err := a.broker.ImportAssignments(ctx, bytes.NewReader(r.Body), r.Query.Get("dry_run") != "", operator(r))
 	if errors.Is(err, broker.ErrUnavailable) {
 		return nil, err
 	}

@@ -1,0 +1,158 @@
+package outage
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"switchpoint/broker"
+	"switchpoint/broker/outage/mode"
+	"switchpoint/broker/postgres"
+	"switchpoint/internal/realserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a cluster's database with one broker's store on it.
+type world struct {
+	*Store
+	t       *testing.T
+	server  *realserver.PostgresServer
+	cable   *cable // between broker and server
+	primary *postgres.Store
+	dir     string
+	member  broker.Membership
+	stop    func()
+}
+
+func who(user string) broker.Who { return broker.Who{Directory: broker.LocalDirectory, User: user} }
+
+func row(kind, user string) broker.LogRow {
+	return broker.LogRow{ID: uuid.Must(uuid.NewV7()).String(), Ref: "1-" + uuid.NewString()[:8], Kind: kind, Who: who(user), SiteID: 1, ClientAddr: "192.0.2.1"}
+}
+
+// newWorld fills the database and joins.
+func newWorld(t *testing.T) *world { return newWorldOn(t, startServer(t)) }
+
+func startServer(t *testing.T) *realserver.PostgresServer {
+	return realserver.Postgres(t, realserver.PostgresOptions{Settings: map[string]string{"max_connections": "30"}})
+}
+
+func newWorldOn(t *testing.T, server *realserver.PostgresServer) *world {
+	w := &world{t: t, server: server, dir: t.TempDir()}
+	w.cable = newCable(t, w.server.Addr)
+	w.open()
+	setup := broker.Setup{
+		DesktopPools: []broker.DesktopPool{{Name: "own", Kind: broker.KindAssigned, Check: "none"}, {Name: "shared", Kind: broker.KindPooled, Check: "none"}},
+		Desktops:     []broker.Desktop{{Name: "anna-pc", Pool: "own", Host: "192.0.2.50"}, {Name: "s1", Pool: "shared", Host: "192.0.2.51"}, {Name: "s2", Pool: "shared", Host: "192.0.2.52"}},
+		Assignments:  []broker.Assignment{{User: "anna", Directory: broker.LocalDirectory, Desktop: "anna-pc"}},
+	}
+	if _, err := w.primary.ReplaceSetup(t.Context(), setup.WithDefaults(), 0, row(broker.LogSetup, "")); err != nil {
+		t.Fatal(err)
+	}
+	w.join()
+	return w
+}
+
+// open makes the store as a process that starts does.
+func (w *world) open() {
+	w.t.Helper()
+	var err error
+	if w.primary, err = postgres.Open(w.t.Context(), postgres.Options{
+		URL: strings.Replace(w.server.DSN, w.server.Addr, w.cable.listener.Addr().String(), 1), MaxConns: 8, Later: true,
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.Store, err = New(w.t.Context(), Options{
+		Config: broker.Outage{Mode: broker.OutageAuto, Profile: broker.OutageFast, CacheEvery: time.Hour, CacheMaxAge: time.Hour},
+		Dir:    w.dir, Name: "b", Primary: w.primary,
+		Beat: func(ctx context.Context) error { return w.primary.Heartbeat(ctx, w.member, broker.Beat{}) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.profile.Stable = time.Second
+}
+
+func (w *world) join() {
+	w.t.Helper()
+	m, err := w.Join(w.t.Context(), broker.Node{SiteID: 1, Name: "b", Version: "v1.0.0", UUID: "u", Booted: time.Now()}, broker.Cluster{Name: "us"}, time.Second)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.member = m
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+		if err := w.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.t.Cleanup(w.stop)
+}
+
+// record is a login that its policy grants the shared pool.
+func record(user string) (broker.LoginRecord, [32]byte) {
+	id := uuid.Must(uuid.NewV7()).String()
+	hash := sha256.Sum256([]byte(id))
+	log := row(broker.LogLogin, user)
+	log.Session = id
+	return broker.LoginRecord{Who: who(user), KeyLife: time.Hour, Log: log, NewSession: &broker.NewSession{
+		Session:   broker.Session{ID: id, Who: who(user), SiteID: 1, ClientAddr: "192.0.2.1", Grants: []broker.Grant{{Pool: "shared", MaxOffers: 1}}},
+		TokenHash: hash, Life: time.Hour, EmptyCode: broker.CodeNoDesktop,
+	}}, hash
+}
+
+// login signs a user in and says how long that took.
+func (w *world) login(user string) (broker.Session, []broker.Offer, [32]byte, time.Duration) {
+	w.t.Helper()
+	r, hash := record(user)
+	began := time.Now()
+	out, err := w.Login(w.t.Context(), r)
+	if err != nil || out.Session == nil {
+		w.t.Fatalf("login of %s in mode %s: %+v, %v", user, w.State().Mode, out, err)
+	}
+	return *out.Session, out.Offers, hash, time.Since(began)
+}
+
+func (w *world) connect(s broker.Session, o broker.Offer) (broker.Candidate, error) {
+	log := row(broker.LogConnect, s.User)
+	log.Session = s.ID
+	return w.Connect(w.t.Context(), broker.ConnectRecord{Session: s, Offer: o.ID, Log: log})
+}
+
+func (w *world) logout(s broker.Session) error {
+	log := row(broker.LogLogout, s.User)
+	log.Session = s.ID
+	_, err := w.Logout(w.t.Context(), s.ID, log)
+	return err
+}
+
+// until waits for a mode.
+func (w *world) until(m mode.Mode, within time.Duration) time.Duration {
+	w.t.Helper()
+	began := time.Now()
+	eventually(w.t, fmt.Sprintf("mode %s", m), within, func() bool { return w.State().Mode == m })
+	return time.Since(began)
+}
+
+func eventually(t *testing.T, what string, within time.Duration, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !cond(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package outage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"sync/atomic"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// nodeFile holds what only this broker knows and nobody may replace.
+const nodeFile = "node.db"
+
+// schemaNode brings an empty file up, statement by statement; user_version counts them. Append only.
+var schemaNode = [...]string{
+	`CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, act BLOB NOT NULL) STRICT`,
+	`CREATE TABLE session (token_hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, session BLOB NOT NULL,
+		ends_at INTEGER NOT NULL, over INTEGER NOT NULL DEFAULT 0 CHECK (over IN (0, 1))) STRICT, WITHOUT ROWID`,
+	`CREATE INDEX session_ends ON session (ends_at)`,
+	`CREATE TABLE refused (seq INTEGER PRIMARY KEY, act BLOB NOT NULL, why TEXT NOT NULL) STRICT`,
+	`CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID`,
+}
+
+const (
+	batchMost  = 256  // writes that share one transaction
+	queueMost  = 4096 // writes that wait
+	copiesMost = 2048 // of them copies that nobody waits for
+)
+
+// node is node.db. Its writes share transactions: whoever waits for one waits for a commit, not for
+// all the commits before it.
+type node struct {
+	db     *sql.DB
+	queue  chan nodeWrite
+	count  atomic.Int64 // acts in the journal
+	copies atomic.Int64 // writes in the queue that nobody waits for
+	lost   atomic.Int64 // copies that found no room in the queue
+}
+
+// nodeWrite is a part of a transaction.
+type nodeWrite struct {
+	do   func(context.Context, *sql.Tx) error
+	then func()     // once it is committed; may be nil
+	done chan error // nil: nobody waits
+}
+
+// openNode opens or creates the file. Close it after run has ended.
+func openNode(ctx context.Context, path string) (*node, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives its mode to -wal and -shm
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, err
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
+		"_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)", "trusted_schema(0)", "temp_store(2)"}, "_txlock": {"immediate"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", u.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(2) // the writer, and one that reads
+	n := &node{db: db, queue: make(chan nodeWrite, queueMost)}
+	if err := n.upgrade(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	}
+	return n, nil
+}
+
+func (n *node) upgrade(ctx context.Context) error {
+	tx, err := n.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	var version int
+	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return err
+	}
+	if version > len(schemaNode) {
+		return fmt.Errorf("it was made by a newer version of this program (schema %d, this one knows %d)", version, len(schemaNode))
+	}
+	for _, statement := range schemaNode[version:] {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, len(schemaNode))); err != nil {
+		return err
+	}
+	var count int64
+	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM journal`).Scan(&count); err != nil {
+		return err
+	}
+	n.count.Store(count)
+	return tx.Commit()
+}
+
+func (n *node) close() error { return n.db.Close() }
+
+// write waits until do has been committed together with what others wrote.
+func (n *node) write(ctx context.Context, do func(context.Context, *sql.Tx) error, then func()) error {
+	w := nodeWrite{do: do, then: then, done: make(chan error, 1)}
+	select {
+	case n.queue <- w:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done(): // it may be written all the same: every write may be repeated
+		return ctx.Err()
+	}
+}
+
+// copy writes do at some time. It is lost, and counted, where too much waits already.
+func (n *node) copy(do func(context.Context, *sql.Tx) error) {
+	if n.copies.Add(1) > copiesMost {
+		n.copies.Add(-1)
+		n.lost.Add(1)
+		return
+	}
+	select {
+	case n.queue <- nodeWrite{do: do}:
+	default:
+		n.copies.Add(-1)
+		n.lost.Add(1)
+	}
+}
+
+// run writes until ctx ends and the queue is empty.
+func (n *node) run(ctx context.Context) {
+	for {
+		select {
+		case w := <-n.queue:
+			n.batch(w)
+		case <-ctx.Done():
+			for {
+				select {
+				case w := <-n.queue:
+					n.batch(w)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// batch commits first and what waits behind it. A write that fails is left out, not the others.
+func (n *node) batch(first nodeWrite) {
+	writes := []nodeWrite{first}
+	for len(writes) < batchMost {
+		select {
+		case w := <-n.queue:
+			writes = append(writes, w)
+			continue
+		default:
+		}
+		break
+	}
+	errs := make([]error, len(writes))
+	err := n.commit(writes, errs)
+	for i, w := range writes {
+		if err == nil && errs[i] == nil && w.then != nil {
+			w.then()
+		}
+		if w.done == nil {
+			n.copies.Add(-1)
+			continue
+		}
+		w.done <- errors.Join(errs[i], err)
+	}
+}
+
+func (n *node) commit(writes []nodeWrite, errs []error) error {
+	ctx := context.Background() // callers come and go, the transaction is of all of them
+	tx, err := n.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	for i, w := range writes {
+		if _, err := tx.ExecContext(ctx, `SAVEPOINT one`); err != nil {
+			return err
+		}
+		end := `RELEASE one`
+		if errs[i] = w.do(ctx, tx); errs[i] != nil {
+			end = `ROLLBACK TO one; RELEASE one`
+		}
+		if _, err := tx.ExecContext(ctx, end); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,168 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"switchpoint/broker"
+	"switchpoint/broker/outage/hostcache"
+	"switchpoint/broker/outage/mode"
+)
+
+// Primary is the cluster's database.
+type Primary interface {
+	broker.Store
+	broker.CacheSource
+	io.Closer
+}
+
+// Peer is what another broker of the cluster says of itself.
+type Peer struct {
+	Name string    `json:"name"`
+	Mode mode.Mode `json:"mode"`
+	// Answered is how long ago its database took a write; negative: it has not yet.
+	Answered time.Duration `json:"answered"`
+}
+
+// Options is what a Store needs. Config, Dir, Name, Primary and Beat are required.
+type Options struct {
+	Config  broker.Outage // with defaults
+	Dir     string        // the node's state directory
+	Name    string        // of the node
+	Primary Primary
+	// Check says why the broker could not serve with a setup; nil: it can with any.
+	Check func(broker.Setup) error
+	// Beat asks the database to take a write of this broker.
+	Beat func(context.Context) error
+	// AskPeers asks the brokers of the cluster that can be reached how they stand; nil: there are none.
+	AskPeers func(context.Context) []Peer
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+}
+
+// Store is a broker.Store that goes on without its database.
+type Store struct {
+	Primary // for every call that is not of the login path
+	o       Options
+	log     *slog.Logger
+	profile mode.Profile
+	node    *node
+	cache   *hostcache.Cache
+	metrics *metrics
+	breaker breaker
+	wake    chan struct{} // a call met a database that does not answer
+	merge   chan struct{} // the mode is recovering
+
+	// gate is held for reading by calls that are served from the files. Whoever ends their time, or
+	// exchanges the file, holds it for writing.
+	gate  sync.RWMutex
+	files atomic.Pointer[local] // nil: there is nothing to serve from
+	state atomic.Pointer[mode.State]
+
+	brokers atomic.Pointer[[]broker.NodeStatus] // as the database last had them
+
+	turn sync.Mutex // held by a step of the mode; after gate
+
+	opening sync.Mutex // one attempt to open the files at a time
+	tried   time.Time  // when the newest was made
+	failed  error      // how it ended
+
+	stop    func() // ends the writer of node
+	written chan struct{}
+
+	mu    sync.Mutex
+	facts facts
+}
+
+// facts are what the prober has learned.
+type facts struct {
+	answered time.Time // the newest answer
+	good     time.Time // the first answer since the newest failure; zero: that is the newest
+	since    time.Time // when the first question was asked that has failed since the newest answer
+	why      string
+	heard    map[string]time.Time // when other brokers last answered
+	peer     string               // a broker whose database has answered since then
+	// unwritten is how most calls that write end since unwrittenSince; nil: they succeed. unwrote is by how
+	// many more have failed.
+	unwritten      error
+	unwrote        int
+	unwrittenSince time.Time
+	fenced         error // what the newest beat was told, if not nothing
+	force          *mode.Force
+}
+
+var _ broker.Store = (*Store)(nil)
+
+// New opens the files of this broker; it asks no database. Run must be called, and Close after it.
+func New(ctx context.Context, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	profile, ok := mode.Named(o.Config.Profile)
+	if !ok {
+		return nil, fmt.Errorf("there is no outage profile %q", o.Config.Profile)
+	}
+	s := &Store{
+		Primary: o.Primary, o: o, log: o.Log, profile: profile,
+		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1), written: make(chan struct{}),
+	}
+	s.state.Store(&mode.State{Mode: mode.Normal, Since: time.Now(), Reason: "the broker starts"})
+	s.facts.heard = make(map[string]time.Time)
+	s.facts.answered = time.Now() // so it has as long as any other to answer
+	var err error
+	if s.cache, err = hostcache.New(hostcache.Options{
+		Source: o.Primary, Dir: o.Dir, Check: o.Check, Every: o.Config.CacheEvery, MaxAge: o.Config.CacheMaxAge, Log: o.Log, Metrics: o.Metrics,
+	}); err != nil {
+		return nil, fmt.Errorf("host cache: %w", err)
+	}
+	if s.node, err = openNode(ctx, filepath.Join(o.Dir, nodeFile)); err != nil {
+		return nil, fmt.Errorf("open the files for an outage: %w", err)
+	}
+	if s.metrics, err = newMetrics(s, o.Metrics); err != nil {
+		return nil, errors.Join(err, s.node.close())
+	}
+	if _, err := s.node.kept(ctx, keptForce, &s.facts.force); err != nil {
+		return nil, errors.Join(err, s.node.close())
+	}
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	go func() {
+		defer close(s.written)
+		s.node.run(writing)
+	}()
+	return s, nil
+}
+
+// Close writes what waits and closes the files and the database. Run has ended.
+func (s *Store) Close() error {
+	s.stop()
+	<-s.written
+	var err error
+	if l := s.files.Swap(nil); l != nil {
+		err = l.cache.Close()
+		s.cache.Release()
+	}
+	return errors.Join(err, s.node.close(), s.Primary.Close())
+}
+
+// State is how the broker stands now.
+func (s *Store) State() mode.State { return *s.state.Load() }
+
+// Run watches over the database and keeps the files until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.watch(ctx) })
+	g.Go(func() error { return s.mergeWhenAsked(ctx) })
+	g.Go(func() error { return s.cache.Run(ctx) })
+	return g.Wait()
+}

@@ -1,0 +1,77 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"switchpoint/broker/outage/hostcache"
+	"switchpoint/broker/outage/mode"
+)
+
+// Status is how a broker stands to its database, for operators.
+type Status struct {
+	Mode    mode.Mode `json:"mode"`
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Refuses string    `json:"refuses,omitempty"` // why it serves nobody although its mode would
+	Profile string    `json:"profile"`
+
+	Answered time.Time `json:"answered"`          // when the database last took a write
+	Failing  time.Time `json:"failing,omitzero"`  // since when it does not; zero: it does
+	Why      string    `json:"why,omitempty"`     // the newest failure
+	Peer     string    `json:"peer,omitempty"`    // a broker whose database answers meanwhile
+	Breaker  bool      `json:"breaker,omitempty"` // calls do not wait for the database
+	Hold     time.Time `json:"hold,omitzero"`     // the outage lasts until then at least, for the database flaps
+
+	Unmerged  int              `json:"unmerged"`        // acts that are not in the database
+	Refused   int              `json:"refused"`         // acts that it did not take
+	Force     *mode.Force      `json:"force,omitempty"` // what an operator has said
+	HostCache hostcache.Status `json:"host_cache"`      // what there is to serve from
+	Lost      int64            `json:"copies_not_made"` // of sessions, for want of time
+}
+
+// Status says how things stand.
+func (s *Store) Status(ctx context.Context) (Status, error) {
+	state := s.State()
+	refused, err := s.node.refused(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Status{
+		Mode: state.Mode, Since: state.Since, Reason: state.Reason, Refuses: state.Refuses, Profile: s.profile.Name,
+		Answered: s.facts.answered, Failing: s.facts.since, Why: s.facts.why, Peer: s.facts.peer, Breaker: s.breaker.open(), Hold: state.Hold,
+		Unmerged: s.node.unmerged(), Refused: refused, Force: s.facts.force, HostCache: s.cache.Status(), Lost: s.node.lost.Load(),
+	}, nil
+}
+
+// ErrNothingToServeFrom refuses to force an outage that would lock everybody out.
+var ErrNothingToServeFrom = errors.New("there is nothing to serve from")
+
+// SetForce takes an operator's word, also over a restart; nil takes it back. An outage is not begun
+// without anything to serve from.
+func (s *Store) SetForce(ctx context.Context, f *mode.Force) error {
+	if f != nil && f.On {
+		if ok, why := s.cacheUsable(); !ok {
+			return fmt.Errorf("%w: host cache: %s", ErrNothingToServeFrom, why)
+		}
+	}
+	if err := s.node.keep(ctx, keptForce, f); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.facts.force = f
+	s.mu.Unlock()
+	if f == nil {
+		s.log.Warn("outage: the operator's word is taken back")
+	} else {
+		s.log.Warn("outage: an operator has spoken", "on", f.On, "by", f.By, "why", f.Why, "until", f.Until)
+	}
+	return nil
+}
+
+// HostCache is the copy that the broker serves from.
+func (s *Store) HostCache() *hostcache.Cache { return s.cache }

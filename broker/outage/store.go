@@ -1,0 +1,194 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"switchpoint/broker"
+	"switchpoint/broker/outage/mode"
+)
+
+// databaseWait is how long a call of the login path waits for the database (DC4).
+const databaseWait = time.Second
+
+// none is the answer of a call that has no other.
+type none = struct{}
+
+// kind says what a call does to the database: one that cannot be written is lost, however well it reads.
+type kind bool
+
+const (
+	reading kind = false
+	writing kind = true
+)
+
+// call asks the database for up to databaseWait, or serves from the files: at once while the mode says
+// so or the breaker is open, else when the database has not answered.
+func call[T any](ctx context.Context, s *Store, k kind, there func(context.Context) (T, error), here func(context.Context, *local) (T, error)) (T, error) {
+	state := s.State()
+	if !state.Serves() {
+		var no T
+		return no, fmt.Errorf("%w: %s", broker.ErrUnavailable, refuses(state))
+	}
+	if state.Mode.Local() {
+		if v, done, err := serve(ctx, s, here, true); done {
+			return v, err
+		}
+	}
+	v, err := ask(ctx, s, k, there)
+	if !errors.Is(err, broker.ErrUnavailable) || ctx.Err() != nil {
+		return v, err
+	}
+	own, done, oerr := serve(ctx, s, here, false)
+	if !done || errors.Is(oerr, broker.ErrNotFound) || errors.Is(oerr, errPooled) {
+		return v, err // what the files do not know or may not give, the database may: it is asked again soon
+	}
+	return own, oerr
+}
+
+// ask asks the database, unless it has not answered lately.
+func ask[T any](ctx context.Context, s *Store, k kind, there func(context.Context) (T, error)) (T, error) {
+	if s.breaker.open() {
+		var no T
+		return no, errBreaker
+	}
+	bounded, cancel := context.WithTimeout(ctx, databaseWait)
+	defer cancel()
+	v, err := there(bounded)
+	if ctx.Err() != nil && err != nil {
+		return v, err // the caller has gone: that says nothing about the database
+	}
+	if errors.Is(err, broker.ErrUnavailable) {
+		s.breaker.failed(time.Now(), bounded.Err() != nil)
+		s.wakeUp()
+	}
+	if k == writing {
+		s.wrote(err)
+	}
+	return v, err
+}
+
+// serve answers from the files; done is false when there is nothing to serve from, or, with only, when
+// the mode has gone back to normal meanwhile. The mode does not go back while it runs.
+func serve[T any](ctx context.Context, s *Store, here func(context.Context, *local) (T, error), only bool) (v T, done bool, err error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if only && !s.State().Mode.Local() {
+		return v, false, nil
+	}
+	l, err := s.filesFor(ctx)
+	if err != nil {
+		return v, false, nil // it is among the facts
+	}
+	s.metrics.calls.WithLabelValues(strconv.FormatBool(!only)).Inc()
+	v, err = here(ctx, l)
+	return v, true, err
+}
+
+func refuses(s mode.State) string {
+	if s.Refuses != "" {
+		return s.Refuses
+	}
+	return s.Reason
+}
+
+var errBreaker = fmt.Errorf("%w: the last questions got no answer in time", broker.ErrUnavailable)
+
+// Login implements broker.Store. The session is copied, for a time without the database.
+func (s *Store) Login(ctx context.Context, r broker.LoginRecord) (broker.LoginOutcome, error) {
+	return call(ctx, s, writing, func(ctx context.Context) (broker.LoginOutcome, error) {
+		out, err := s.Primary.Login(ctx, r)
+		if err == nil && out.Session != nil && !out.Replayed {
+			s.node.copySession(sessionAct(r, *out.Session))
+		}
+		return out, err
+	}, func(ctx context.Context, l *local) (broker.LoginOutcome, error) { return l.login(ctx, r) })
+}
+
+// Session implements broker.Store.
+func (s *Store) Session(ctx context.Context, tokenHash [32]byte) (broker.Session, error) {
+	return call(ctx, s, reading,
+		func(ctx context.Context) (broker.Session, error) { return s.Primary.Session(ctx, tokenHash) },
+		func(ctx context.Context, l *local) (broker.Session, error) { return l.session(ctx, tokenHash) })
+}
+
+// TouchSession implements broker.Store.
+func (s *Store) TouchSession(ctx context.Context, id string, every time.Duration) error {
+	_, err := call(ctx, s, writing,
+		func(ctx context.Context) (none, error) { return none{}, s.Primary.TouchSession(ctx, id, every) },
+		func(ctx context.Context, l *local) (none, error) { return none{}, l.touch(ctx, id, every) })
+	return err
+}
+
+// Offers implements broker.Store.
+func (s *Store) Offers(ctx context.Context, q broker.OfferQuery) ([]broker.Offer, error) {
+	return call(ctx, s, writing,
+		func(ctx context.Context) ([]broker.Offer, error) { return s.Primary.Offers(ctx, q) },
+		func(ctx context.Context, l *local) ([]broker.Offer, error) { return l.offers(ctx, q) })
+}
+
+// Candidates implements broker.Store.
+func (s *Store) Candidates(ctx context.Context, session broker.Session, offer broker.OfferID, limit int) ([]broker.Candidate, error) {
+	return call(ctx, s, reading,
+		func(ctx context.Context) ([]broker.Candidate, error) {
+			return s.Primary.Candidates(ctx, session, offer, limit)
+		},
+		func(ctx context.Context, l *local) ([]broker.Candidate, error) {
+			return l.candidates(ctx, session, offer, limit)
+		})
+}
+
+// Connect implements broker.Store.
+func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Candidate, error) {
+	return call(ctx, s, writing,
+		func(ctx context.Context) (broker.Candidate, error) { return s.Primary.Connect(ctx, r) },
+		func(ctx context.Context, l *local) (broker.Candidate, error) { return l.connect(ctx, r) })
+}
+
+// Logout implements broker.Store.
+func (s *Store) Logout(ctx context.Context, id string, log broker.LogRow) (int, error) {
+	return call(ctx, s, writing,
+		func(ctx context.Context) (int, error) {
+			n, err := s.Primary.Logout(ctx, id, log)
+			if err == nil {
+				s.node.copyLogout(id)
+			}
+			return n, err
+		},
+		func(ctx context.Context, l *local) (int, error) { return l.logout(ctx, id, log) })
+}
+
+// Assigned implements broker.Store.
+func (s *Store) Assigned(ctx context.Context, directory, user string) (bool, error) {
+	return call(ctx, s, reading,
+		func(ctx context.Context) (bool, error) { return s.Primary.Assigned(ctx, directory, user) },
+		func(ctx context.Context, l *local) (bool, error) { return l.cache.Assigned(ctx, directory, user) })
+}
+
+// AppendLog implements broker.Store.
+func (s *Store) AppendLog(ctx context.Context, row broker.LogRow) error {
+	_, err := call(ctx, s, writing,
+		func(ctx context.Context) (none, error) { return none{}, s.Primary.AppendLog(ctx, row) },
+		func(ctx context.Context, l *local) (none, error) { return none{}, l.appendLog(ctx, row) })
+	return err
+}
+
+// LogByRef implements broker.Store.
+func (s *Store) LogByRef(ctx context.Context, ref string) (broker.LogRow, error) {
+	return call(ctx, s, reading,
+		func(ctx context.Context) (broker.LogRow, error) { return s.Primary.LogByRef(ctx, ref) },
+		func(ctx context.Context, l *local) (broker.LogRow, error) { return l.cache.LogByRef(ctx, ref) })
+}
+
+// AgentBeats implements broker.Store. In an outage heartbeats keep the state of desktops fresh in the
+// cache; they are not journalled, the next one says the same again.
+func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]broker.AgentOrders, error) {
+	return call(ctx, s, writing,
+		func(ctx context.Context) ([]broker.AgentOrders, error) { return s.Primary.AgentBeats(ctx, beats) },
+		func(ctx context.Context, l *local) ([]broker.AgentOrders, error) {
+			return l.cache.AgentBeats(ctx, beats)
+		})
+}

@@ -1,0 +1,281 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"switchpoint/broker"
+	"switchpoint/broker/outage/mode"
+)
+
+const (
+	judgeEvery = 100 * time.Millisecond
+	askPeers   = 300 * time.Millisecond // DC7: a peer that has the database says so by then
+	sweepEvery = time.Minute
+	maxUnwrote = 20 // calls that a success is weighed against
+	// keptForce is the name under which node.db remembers an operator's word.
+	keptForce = "force"
+)
+
+// watch asks the database for a write again and again, the other brokers when there is none, and keeps
+// the mode as that says.
+func (s *Store) watch(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { s.probe(ctx); return nil })
+	g.Go(func() error { s.lookAround(ctx); return nil })
+	g.Go(func() error { s.judge(ctx); return nil })
+	g.Go(func() error { s.housekeep(ctx); return nil })
+	return g.Wait()
+}
+
+// probe asks the database every Beat, and at once when a call got no answer.
+func (s *Store) probe(ctx context.Context) {
+	t := time.NewTicker(s.profile.Beat)
+	defer t.Stop()
+	for {
+		asked := time.Now()
+		bounded, cancel := context.WithTimeout(ctx, s.profile.Wait)
+		err := s.o.Beat(bounded)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		s.learn(asked, time.Now(), err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// learn takes the answer to a beat. Whatever the database says but that it cannot, it answers.
+func (s *Store) learn(asked, now time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := &s.facts
+	if !errors.Is(err, broker.ErrUnavailable) && f.unwritten != nil && now.Sub(f.unwrittenSince) >= s.profile.Lost {
+		// A full disk takes the beat, which changes a row in its place, and no login.
+		asked, err, f.answered = f.unwrittenSince, f.unwritten, f.unwrittenSince
+	}
+	if errors.Is(err, broker.ErrUnavailable) {
+		if f.since.IsZero() {
+			f.since = asked
+		}
+		f.good, f.why = time.Time{}, err.Error()
+		return
+	}
+	if f.good.IsZero() {
+		f.good = now
+	}
+	f.answered, f.since, f.why, f.peer, f.fenced = now, time.Time{}, "", "", err
+	s.breaker.answered()
+}
+
+// wrote takes how a call ended that writes. One that began before the outage says nothing new.
+func (s *Store) wrote(err error) {
+	if err == nil || !s.State().Mode.Local() {
+		s.noteWrite(err)
+	}
+}
+
+// noteWrite weighs one more write that the database has taken or not.
+func (s *Store) noteWrite(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := &s.facts
+	if errors.Is(err, broker.ErrUnavailable) {
+		if f.unwritten == nil {
+			f.unwrittenSince = time.Now()
+		}
+		f.unwritten, f.unwrote = err, min(f.unwrote+1, maxUnwrote)
+		return
+	}
+	// On a full disk some of them still find a place.
+	if f.unwrote = max(f.unwrote-1, 0); f.unwrote == 0 {
+		f.unwritten = nil
+	}
+}
+
+// writeAnew forgets how calls that write went.
+func (s *Store) writeAnew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.facts.unwritten, s.facts.unwrote = nil, 0
+}
+
+// lookAround asks the other brokers while the database does not answer here, and as long as their
+// sessions can be asked for nowhere else.
+func (s *Store) lookAround(ctx context.Context) {
+	t := time.NewTicker(judgeEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		s.mu.Lock()
+		since := s.facts.since
+		s.mu.Unlock()
+		if since.IsZero() && !s.State().Mode.Local() || s.o.AskPeers == nil {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, askPeers)
+		peers := s.o.AskPeers(bounded)
+		cancel()
+		name, now := hasDatabase(peers, time.Since(since), 2*s.profile.Beat), time.Now()
+		s.mu.Lock()
+		for _, p := range peers {
+			s.facts.heard[p.Name] = now
+		}
+		if !s.facts.since.IsZero() {
+			s.facts.peer = name
+		}
+		s.mu.Unlock()
+	}
+}
+
+// hasDatabase finds a broker that is normal and whose database has answered lately: after the first
+// question was asked that this broker got no answer to, failing ago, or there is nothing to choose
+// between the two.
+func hasDatabase(peers []Peer, failing, lately time.Duration) string {
+	for _, p := range peers {
+		if p.Mode == mode.Normal && p.Answered >= 0 && p.Answered < min(failing, lately) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// Peer is what this broker says of itself to another one.
+func (s *Store) Peer() Peer {
+	p := Peer{Name: s.o.Name, Mode: s.State().Mode, Answered: -1}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.facts.answered.IsZero() {
+		p.Answered = time.Since(s.facts.answered)
+	}
+	return p
+}
+
+// wakeUp has the database asked at once.
+func (s *Store) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// judge keeps the mode.
+func (s *Store) judge(ctx context.Context) {
+	t := time.NewTicker(judgeEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			s.step(now)
+			s.releaseFiles(now)
+		}
+	}
+}
+
+// step goes on to the mode of this moment. From serving out of the files it goes to normal only while no
+// call is served from them, and only when the journal is empty then.
+func (s *Store) step(now time.Time) {
+	was := s.State()
+	next := s.profile.Next(was, s.gather(), now)
+	leaves := was.Mode.Local() && next.Mode == mode.Normal
+	if leaves {
+		s.gate.Lock()
+		defer s.gate.Unlock()
+	}
+	s.advance(now, leaves)
+}
+
+// advance takes the step; gated says that no call is served from the files meanwhile.
+func (s *Store) advance(now time.Time, gated bool) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	was := s.State()
+	next := s.profile.Next(was, s.gather(), now)
+	if was.Mode.Local() && next.Mode == mode.Normal && !gated {
+		return // with the next step
+	}
+	s.state.Store(&next)
+	if next.Mode == mode.Recovering {
+		select {
+		case s.merge <- struct{}{}:
+		default:
+		}
+	}
+	if next.Mode != was.Mode {
+		s.writeAnew() // from here on others are asked, or it is tried again
+		s.tell(was, next)
+	}
+}
+
+// gather says what is known now.
+func (s *Store) gather() mode.Facts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := mode.Facts{
+		Answered: s.facts.answered, Good: s.facts.good, Why: s.facts.why, Peer: s.facts.peer, Unmerged: s.node.unmerged(), Force: s.facts.force,
+		Self: s.o.Name, Leases: mode.Source{Why: "this version has none"},
+	}
+	f.Cache.Usable, f.Cache.Why = s.cacheUsable()
+	return f
+}
+
+// cacheUsable says whether calls can be served from the host cache.
+func (s *Store) cacheUsable() (bool, string) {
+	if s.o.Config.Mode == broker.OutageOff {
+		return false, errOff.Error()
+	}
+	if s.files.Load() != nil {
+		return true, ""
+	}
+	c := s.cache.Status()
+	return c.Usable, c.Why
+}
+
+// Ids of the original's events, for who watches for them (HC5, HC6).
+const (
+	eventBack   = 1200
+	eventLost   = 1201
+	eventNormal = 3500
+)
+
+// tell logs a change of mode.
+func (s *Store) tell(was, next mode.State) {
+	switch {
+	case next.Mode == mode.Normal:
+		s.log.Info("outage: the broker serves from the database", "before", was.Mode, "reason", next.Reason, "event_id", eventNormal)
+	case was.Mode.Local() && next.Mode == mode.Recovering:
+		s.log.Info("outage: what was done is merged", "reason", next.Reason, "event_id", eventBack)
+	default:
+		s.log.Warn("outage: mode changed", "mode", next.Mode, "before", was.Mode, "reason", next.Reason, "event_id", eventLost)
+	}
+}
+
+// housekeep forgets copies of sessions that are over.
+func (s *Store) housekeep(ctx context.Context) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			if err := s.node.sweep(ctx, now); err != nil && ctx.Err() == nil {
+				s.log.Warn("copies of old sessions could not be removed", "error", err)
+			}
+		}
+	}
+}

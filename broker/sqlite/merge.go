@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"switchpoint/broker"
+)
+
+// MergeActs implements broker.MergeStore.
+func (s *Store) MergeActs(ctx context.Context, acts []broker.Act) error {
+	return s.write(ctx, "merge acts", func(t txn) error {
+		for i := range acts {
+			if err := mergeAct(t, &acts[i]); err != nil {
+				return fmt.Errorf("act %d, %s: %w", i, acts[i].Kind, err)
+			}
+		}
+		return nil
+	})
+}
+
+func mergeAct(t txn, a *broker.Act) error {
+	at := min(a.At.UnixMilli(), t.now)
+	switch a.Kind {
+	case broker.ActSession:
+		if err := mergeSession(t, a, at); err != nil {
+			return err
+		}
+	case broker.ActUse:
+		if _, err := t.exec(`UPDATE session SET expires_at = MAX(expires_at, MIN(ends_at, ? + idle_ms)) WHERE id = ? AND idle_ms > 0 AND ended_at IS NULL`,
+			at, a.SessionID); err != nil {
+			return err
+		}
+	case broker.ActLogout:
+		n, err := t.exec(`UPDATE session SET ended_at = ? WHERE id = ? AND ended_at IS NULL`, at, a.SessionID)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			if _, err := release(t, a.SessionID); err != nil {
+				return err
+			}
+		}
+	}
+	return mergeLog(t, a.Log, at)
+}
+
+func mergeSession(t txn, a *broker.Act, at int64) error {
+	n := a.Session
+	grants, err := json.Marshal(n.Grants)
+	if err != nil {
+		return err
+	}
+	// A clock that is ahead is ahead in all of the times.
+	ahead := a.At.UnixMilli() - at
+	_, err = t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, ends_at, idle_ms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		n.ID, a.TokenHash, n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), n.Created.UnixMilli()-ahead,
+		n.Expires.UnixMilli()-ahead, a.Ends.UnixMilli()-ahead, n.Idle.Milliseconds())
+	if err != nil || a.Key == "" {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO idempotency (scope, key, mac, session_id, redirect, desktop_id, expires_at) VALUES ('', ?, ?, ?, '', '', ?) ON CONFLICT DO NOTHING`,
+		a.Key, a.KeyMAC, n.ID, at+a.KeyLife.Milliseconds())
+	return err
+}
+
+func mergeLog(t txn, r *broker.LogRow, at int64) error {
+	if r == nil {
+		return nil
+	}
+	_, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		r.ID, at, r.Ref, r.Kind, r.Code, r.Directory, r.User, r.ClientAddr, r.ClientName, r.SiteID, r.Session, r.Desktop,
+		r.Duration.Microseconds(), strings.Join(r.Reason, "\n"))
+	return err
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"switchpoint/admin"
+	"switchpoint/broker"
+)
+
+// poolUseOf is how far back the fullest moment of a pool is looked for.
+const poolUseOf = 24 * time.Hour
+
+// desktopRoutes are the operations on single desktops.
+func (a *app) desktopRoutes() map[string]admin.Operation {
+	return map[string]admin.Operation{
+		"GET desktops":              a.ofBroker(a.showDesktops),
+		"GET desktops/pools":        a.ofBroker(a.showPoolUses),
+		"POST desktops/maintenance": a.ofBroker(a.beginMaintenance),
+		"POST desktops/release":     a.ofBroker(a.endMaintenance),
+	}
+}
+
+func (a *app) showDesktops(ctx context.Context, r admin.Request) (any, error) {
+	q := r.Query
+	f := broker.DesktopFilter{Name: q.Get("name"), Pool: q.Get("pool"), Center: q.Get("center"), State: q.Get("state"), After: q.Get("after")}
+	text := cmp.Or(q.Get("limit"), "0")
+	var err error
+	if f.Limit, err = strconv.Atoi(text); err != nil {
+		return nil, badRequest(fmt.Errorf("limit: %q is no number", text))
+	}
+	if f, err = f.Check(); err != nil {
+		return nil, badRequest(err)
+	}
+	return a.broker.Desktops(ctx, f)
+}
+
+func (a *app) showPoolUses(ctx context.Context, _ admin.Request) (any, error) {
+	return a.broker.PoolUses(ctx, poolUseOf)
+}
+
+func (a *app) beginMaintenance(ctx context.Context, r admin.Request) (any, error) {
+	name := r.Query.Get("name")
+	if err := a.broker.BeginMaintenance(ctx, name, r.Query.Get("why"), operator(r)); err != nil {
+		return nil, err
+	}
+	return explanation{[]string{"nobody is connected to desktop " + name + " anew; who works on it goes on"}}, nil
+}
+
+func (a *app) endMaintenance(ctx context.Context, r admin.Request) (any, error) {
+	name := r.Query.Get("name")
+	if err := a.broker.EndMaintenance(ctx, name, operator(r)); err != nil {
+		return nil, err
+	}
+	return explanation{[]string{"desktop " + name + " is again what its center says"}}, nil
+}

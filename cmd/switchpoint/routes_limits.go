@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"switchpoint/admin"
+	"switchpoint/broker"
+)
+
+// limitsRoutes are the operations on blocks after too many failed sign-ins (SE2).
+func (a *app) limitsRoutes() map[string]admin.Operation {
+	return map[string]admin.Operation{
+		"GET limits":       a.ofBroker(a.showLimits),
+		"POST limits/lift": a.ofBroker(a.liftLimits),
+	}
+}
+
+// limitLine is one block as the admin API tells it.
+type limitLine struct {
+	Kind   broker.LimitKind `json:"kind"`
+	User   string           `json:"user,omitempty"`
+	Source string           `json:"address,omitempty"`
+	Level  int              `json:"level"` // the how many-th in a row
+	SiteID int              `json:"site_id"`
+	Since  time.Time        `json:"since"`
+	Until  time.Time        `json:"until"`
+	Left   string           `json:"left"`
+	Except []string         `json:"except,omitempty"` // addresses where a block of a user does not hold
+}
+
+func (a *app) showLimits(ctx context.Context, _ admin.Request) (any, error) {
+	list, err := a.broker.LimitBlocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	out := make([]limitLine, len(list))
+	for i, b := range list {
+		out[i] = limitLine{
+			Kind: b.Kind, User: b.User, Source: b.Source, Level: b.Level, SiteID: b.SiteID, Since: now.Add(-b.Age), Until: now.Add(b.Left),
+			Left: b.Left.Round(time.Second).String(), Except: b.Except,
+		}
+	}
+	return out, nil
+}
+
+func (a *app) liftLimits(ctx context.Context, r admin.Request) (any, error) {
+	user, address := r.Query.Get("user"), r.Query.Get("address")
+	if user == "" && address == "" && r.Query.Get("all") == "" {
+		return nil, badRequest(fmt.Errorf("name a user, an address, both, or all"))
+	}
+	if _, err := netip.ParseAddr(address); address != "" && err != nil {
+		return nil, badRequest(fmt.Errorf("%q is no address", address))
+	}
+	lifted, err := a.broker.LiftLimits(ctx, user, address, operator(r))
+	if err != nil {
+		return nil, err
+	}
+	out := explanation{}
+	for _, k := range lifted {
+		out.Lines = append(out.Lines, fmt.Sprintf("the block of %s is lifted", k))
+	}
+	return out, nil
+}
