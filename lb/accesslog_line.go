@@ -136,11 +136,17 @@ func (p *Proxy) logRefusal(l *liveListener, c *clientConn, status int, text stri
 	}
 }
 
-// logPath is what a log may show of a target: no query, and no parameters of a segment (RFC 3986
-// 3.3), in which old applications carry the keys of sessions.
+// waitingID begins the id of a login that waits at a broker (LG1): whoever has it has the outcome.
+const waitingID = "/sw1."
+
+// logPath is what a log may show of a target: no query, no parameters of a segment (RFC 3986
+// 3.3), in which old applications carry the keys of sessions, and no id of a login that waits.
 func logPath(target []byte) []byte {
 	if i := bytes.IndexAny(target, "?;"); i >= 0 {
-		return target[:i]
+		target = target[:i]
+	}
+	if i := bytes.Index(target, []byte(waitingID)); i >= 0 {
+		target = target[:i+len(waitingID)]
 	}
 	return target
 }

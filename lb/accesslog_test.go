@@ -299,7 +299,7 @@ func TestNoSecretsInLogs(t *testing.T) {
 	})
 	const secret = "Authorization: Basic SECRET\r\nCookie: SECRET=SECRET\r\nX-Request-Id: SECRET\r\nX-Forwarded-For: SECRET\r\nForwarded: for=SECRET\r\nX-SECRET: SECRET\r\n"
 	n := 0
-	for _, path := range []string{"/", "/fail", "/broken", "/none", "/moved", "/index.pl"} {
+	for _, path := range []string{"/", "/fail", "/broken", "/none", "/moved", "/index.pl", "/api/v1/login/sw1.3.SECRET"} {
 		for _, body := range []string{"Content-Length: 6\r\n\r\nSECRET", "Transfer-Encoding: chunked\r\n\r\n6\r\nSECRET\r\n0\r\n\r\n", "Content-Length: SECRET\r\n\r\n"} {
 			raw(t, r.addr, "POST "+path+"?p=SECRET;SECRET HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+secret+body)
 			n++
