@@ -103,13 +103,12 @@ func (q *queue) makeRoom(s source) bool {
 	if longest < own+2 {
 		return false
 	}
-	for e := q.ring.Back(); e != nil; e = e.Prev() {
-		if l := e.Value.(*lane); l.turns.Len() == longest {
-			q.lose(l.turns.Back().Value.(*turn), lossEvicted)
-			return true
-		}
+	// Whoever floods the queue has the longest lane for long, so it is remembered: all lanes may be many.
+	for e := q.ring.Back(); e != nil && (q.flood == nil || q.flood.turns.Len() != longest); e = e.Prev() {
+		q.flood = e.Value.(*lane)
 	}
-	return false
+	q.lose(q.flood.turns.Back().Value.(*turn), lossEvicted)
+	return true
 }
 
 // position is how many logins wait before t, as of the last rankEvery.

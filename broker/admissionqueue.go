@@ -72,6 +72,7 @@ type queue struct {
 	ring       list.List // of *lane: whose turn is next
 	byDeadline list.List // of *turn
 	longer     []int     // longer[n] lanes have more than n logins
+	flood      *lane     // the longest one, when that was last asked; it may be gone
 	started    int       // logins that got their place after waiting
 	ranked     time.Time
 	losses     []*turn

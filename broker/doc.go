@@ -84,7 +84,9 @@
 // brokers tell each other of them in the background (limitshare.go), so that a block holds everywhere within
 // a second and no login waits for it. A block that is known never ends early; with the store gone, each
 // broker has its share of the limits. Who is blocked is refused before the queue and without asking anybody,
-// and every refusal is answered at a whole number of 300 ms after its arrival.
+// and every refusal is answered at a whole number of 300 ms after its arrival. A wrong password that has been
+// sent to a directory counts though its client hangs up, for it counts there; where another directory is
+// silent it counts against the user alone.
 //
 // Desktops: heartbeats of agents are collected for a second and written together; an agent is answered
 // when its report is durable. A desktop that is off is started by a job; whoever wants it asks again

@@ -147,8 +147,11 @@ type originals struct {
 	mu     sync.Mutex
 	names  map[int]string    // of the brokers that live
 	silent map[int]time.Time // until when a broker is not asked again
-	since  map[int]time.Time // when a broker first gave no answer on logins that wait
+	since  map[int]unheard   // brokers that give no answer on logins that wait
 }
+
+// unheard are the first and the last question without an answer.
+type unheard struct{ first, last time.Time }
 
 // learn takes a new list of the cluster's brokers.
 func (o *originals) learn(list []NodeStatus) {
@@ -173,17 +176,21 @@ func (o *originals) name(site int, now time.Time) string {
 	return o.names[site]
 }
 
-// unheard says for how long the broker with that site id has given no answer on logins that wait.
+// unheard says for how long the broker with that site id has given no answer on logins that wait. What
+// was asked so long ago that nobody can have waited for it since says nothing about now.
 func (o *originals) unheard(site int, now time.Time) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.since == nil {
-		o.since = make(map[int]time.Time)
+		o.since = make(map[int]unheard)
 	}
-	if o.since[site].IsZero() {
-		o.since[site] = now
+	s := o.since[site]
+	if now.Sub(s.last) > abandonedAfter {
+		s.first = now
 	}
-	return now.Sub(o.since[site])
+	s.last = now
+	o.since[site] = s
+	return now.Sub(s.first)
 }
 
 func (o *originals) heard(site int) {

@@ -66,7 +66,7 @@ func (b *Broker) identify(ctx context.Context, t *table, a *attempt) (who identi
 	}
 	v := verdictNone
 	defer func() {
-		for _, k := range b.gate.leave(keys, a.User, v) {
+		for _, k := range b.gate.leave(keys, who.User, v) {
 			a.because("from now on blocked: %s", k)
 			b.log.Warn("too many failed sign-ins", "kind", k.Kind, "address", k.Source, "ref", a.row.Ref)
 			b.metrics.blocks.WithLabelValues(string(k.Kind)).Inc()
@@ -81,8 +81,23 @@ func (b *Broker) identify(ctx context.Context, t *table, a *attempt) (who identi
 		v = verdictRight
 	case CodeSignInFailed:
 		v = verdictFailed
+	default:
+		v = a.unfinished(ctx)
 	}
 	return who, code
+}
+
+// unfinished is the verdict on a sign-in that not all have said something about. Where somebody has said no
+// it was a guess, which must not be free because its client hangs up or because another directory is down.
+// Known and unknown names count alike, or the block would tell them apart.
+func (a *attempt) unfinished(ctx context.Context) verdict {
+	switch {
+	case a.refusedBy == 0:
+		return verdictNone
+	case errors.Is(ctx.Err(), context.Canceled):
+		return verdictFailed
+	}
+	return verdictDoubt
 }
 
 // whosePassword asks the directories in their order, or the one that the client named, then the local
@@ -102,6 +117,7 @@ func (b *Broker) whosePassword(ctx context.Context, t *table, a *attempt) (who i
 		who, answer := b.askDirectory(ctx, d, a)
 		switch answer {
 		case CodeSignInFailed:
+			a.refusedBy++
 		case CodeDirectoryUnavailable:
 			code = answer
 		default:
@@ -119,6 +135,9 @@ func (b *Broker) whosePassword(ctx context.Context, t *table, a *attempt) (who i
 			a.because("local user")
 			return identity{Who: Who{Directory: LocalDirectory, User: name}}, ""
 		}
+		if len(t.users) > 0 {
+			a.refusedBy++
+		}
 		a.because("no local user with this password")
 	}
 	if len(a.row.Reason) == before {
@@ -128,8 +147,16 @@ func (b *Broker) whosePassword(ctx context.Context, t *table, a *attempt) (who i
 }
 
 // askDirectory signs the user in at one directory, with a new password if he has to have one and has
-// given it.
+// given it. What has begun is ended though the client hangs up: a wrong password that has reached the
+// directory counts there, so it has to count here, too, and a connection that is cut has to be made anew.
 func (b *Broker) askDirectory(ctx context.Context, d *dirEntry, a *attempt) (who identity, code string) {
+	if ctx.Err() != nil {
+		a.because("directory %s: not asked, %v", d.config.Name, ctx.Err())
+		return identity{}, CodeDirectoryUnavailable
+	}
+	deadline, _ := ctx.Deadline() // admitted has given one
+	ctx, cancel := context.WithDeadline(b.admit.base, deadline)
+	defer cancel()
 	entry, err := d.client.Authenticate(ctx, a.User, a.Password, d.attributes)
 	code = b.directoryCode(ctx, d, a, err)
 	if a.NewPassword != "" && (code == CodePasswordExpired || code == CodePasswordMustChange) {

@@ -142,7 +142,8 @@ func limitUser(typed string) string {
 	if i := strings.IndexByte(name, '@'); i > 0 {
 		name = name[:i]
 	}
-	return strings.Join(strings.Fields(strings.ToLower(name)), " ") // as directories compare
+	// As directories compare; letters such as the long s have the upper case of others.
+	return strings.Join(strings.Fields(strings.ToLower(strings.ToUpper(name))), " ")
 }
 
 // limitSource is the form in which a client's address is counted; "" when it is none. A customer of

@@ -118,7 +118,8 @@ func (l *limiter) forget(k LimitKey) {
 	delete(l.dirty, k)
 }
 
-// succeed counts a user that has signed in: his failures there are over.
+// succeed counts a user that has signed in: his failures there are over. One without a name has only
+// shown that he knows the password, and makes up for nobody's failures but his own.
 func (l *limiter) succeed(keys []LimitKey, user string, now time.Time) {
 	at := l.elapsed(now)
 	for _, k := range keys {
@@ -136,6 +137,9 @@ func (l *limiter) succeed(keys []LimitKey, user string, now time.Time) {
 				l.dirty[k] = true
 			}
 		case LimitSource:
+			if user == "" {
+				continue
+			}
 			t := l.tally(k)
 			t.success(user, at)
 			if t.total(at).bad > 0 { // else nobody needs to know

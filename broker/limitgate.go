@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -110,24 +111,35 @@ func lineKey(keys []LimitKey) (LimitKey, bool) {
 	return LimitKey{}, false
 }
 
+// ofKind are the keys of that kind.
+func ofKind(keys []LimitKey, kind LimitKind) []LimitKey {
+	return slices.DeleteFunc(slices.Clone(keys), func(k LimitKey) bool { return k.Kind != kind })
+}
+
 // verdict is how a sign-in ended, as far as it counts.
 type verdict int
 
 const (
 	verdictNone   verdict = iota // nobody knows whether the password is right
+	verdictDoubt                 // wrong for those who answer; the one that knows the user may be silent
 	verdictFailed                // wrong password, or no such user
 	verdictRight                 // the password is right
 )
 
-// leave ends a sign-in that has entered, and returns what is blocked because of it.
+// leave ends a sign-in that has entered, and returns what is blocked because of it. user is who has signed
+// in, by the name that the directory gives him: spellings of one name are not many people. Doubt counts
+// against the user alone, of whom that takes many and spares the places where he has signed in: people try
+// again, and their clients for them, while a directory is down.
 func (g *gate) leave(keys []LimitKey, user string, v verdict) (blocked []LimitKey) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch v {
+	case verdictDoubt:
+		blocked = g.limiter.fail(ofKind(keys, LimitUser), time.Now(), g.alone)
 	case verdictFailed:
 		blocked = g.limiter.fail(keys, time.Now(), g.alone)
 	case verdictRight:
-		g.limiter.succeed(keys, limitUser(user), time.Now())
+		g.limiter.succeed(keys, user, time.Now())
 	}
 	if k, ok := lineKey(keys); ok {
 		w := g.lines[k]

@@ -64,6 +64,8 @@ type attempt struct {
 	home   homeward
 	// retryAfter is for how long a block holds; 0 for none.
 	retryAfter time.Duration
+	// refusedBy is how many of those who were asked do not know this name with this password.
+	refusedBy int
 }
 
 func (a *attempt) because(format string, args ...any) {
@@ -84,6 +86,7 @@ func (b *Broker) Login(ctx context.Context, req LoginRequest) LoginResult {
 	if req.Arrived.IsZero() {
 		req.Arrived = time.Now()
 	}
+	req.bound()
 	p := &pending{attempt: &attempt{LoginRequest: req, row: b.newRow(LogLogin, req.ClientAddr, req.ClientName)}, done: make(chan struct{})}
 	p.attempt.row.User = clip(strings.TrimSpace(req.User))
 	if req.Key != "" {
@@ -97,6 +100,22 @@ func (b *Broker) Login(ctx context.Context, req LoginRequest) LoginResult {
 		return b.answer(ctx, p, LoginResult{}, b.lostCode(p, lossStopped))
 	}
 	return b.admit.await(ctx, awaited, b.cfg.SiteID, req.Arrived.Add(b.cfg.AnswerWithin))
+}
+
+// bound cuts what is too long to be right: it stays too long, and what a client sends takes no memory
+// while its login waits.
+func (r *LoginRequest) bound() {
+	for _, f := range []struct {
+		text *string
+		most int
+	}{
+		{&r.User, maxUser}, {&r.Password, maxPassword}, {&r.NewPassword, maxPassword}, {&r.Ticket, maxTicket},
+		{&r.Directory, maxUser}, {&r.ClientName, maxUser},
+	} {
+		if len(*f.text) > f.most {
+			*f.text = strings.Clone((*f.text)[:f.most+1])
+		}
+	}
 }
 
 // waitUntil returns at that moment or when ctx ends.
@@ -129,6 +148,10 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 		return LoginResult{}, code
 	}
 	a.row.Who = who.Who
+	if ctx.Err() != nil { // nobody would know of the session
+		a.because("it has ended meanwhile: %v", ctx.Err())
+		return LoginResult{}, CodeTimedOut
+	}
 	return b.goOn(ctx, t, a, who)
 }
 

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -16,13 +18,32 @@ func (b *Broker) workLogin(p *pending) {
 		a.because("waited %s for a place", waited.Round(time.Millisecond))
 	}
 	b.metrics.waited.Observe(waited.Seconds())
-	res, code := b.admitted(ctx, a)
+	res, code := b.withoutPanic(ctx, a)
 	if code != "" && ctx.Err() != nil {
 		code = b.lostCode(p, b.admit.ended(p))
 	}
 	p.worked = time.Since(p.turn.started)
 	b.admit.leave(p) // what follows must not keep others waiting
 	b.admit.end(p, b.answer(ctx, p, res, code))
+}
+
+// withoutPanic is admitted. A defect that one login meets must keep neither its place nor its client
+// waiting, nor end the broker for all others.
+func (b *Broker) withoutPanic(ctx context.Context, a *attempt) (res LoginResult, code string) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		what := fmt.Sprintf("%T", p) // a value of any other type may hold what the client sent
+		if err, ok := p.(runtime.Error); ok {
+			what = err.Error()
+		}
+		b.log.Error("login met a defect", "ref", a.row.Ref, "panic", what, "stack", string(debug.Stack()))
+		a.because("a defect of this broker: %s", what)
+		res, code = LoginResult{}, CodeInternal
+	}()
+	return b.admitted(ctx, a)
 }
 
 // loseLogin answers a login that gets no place.

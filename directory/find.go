@@ -42,6 +42,9 @@ func (c *Client) find(ctx context.Context, order []*server, user string, attrs [
 			return Entry{}, err
 		}
 		e := newEntry(found, name)
+		if !name.names(e) {
+			return Entry{}, ErrNoUser
+		}
 		e.home = from
 		return e, nil
 	})

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,6 +41,35 @@ func parseName(typed, domain string) (loginName, error) {
 		n.account = name[:i]
 	}
 	return n, nil
+}
+
+// names says whether an entry that was found may be signed in under the name as it was typed. Directories
+// compare by foldings of their own, for which letters of full width, of mathematics or with accents are
+// those of ASCII (RFC 4518, 2.3): under these one account would have as many names as it has lookalikes, and
+// whoever counts failures by name would give each of them its own guesses. So a name that is not ASCII has to
+// stand in the entry, but for its case, unless the entry's own names are not ASCII either.
+func (n loginName) names(e Entry) bool {
+	if isASCII(n.full) {
+		return true
+	}
+	stands := func(v string) bool { return strings.EqualFold(v, n.full) || strings.EqualFold(v, n.account) }
+	for _, values := range e.Attributes {
+		if slices.ContainsFunc(values, stands) {
+			return true
+		}
+	}
+	if dn, err := ldap.ParseDN(e.DN); err == nil && len(dn.RDNs) > 0 {
+		for _, a := range dn.RDNs[0].Attributes {
+			if stands(a.Value) {
+				return true
+			}
+		}
+	}
+	return !isASCII(strings.Join(slices.Concat(e.values("uid"), e.values("sAMAccountName"), e.values("userPrincipalName")), ""))
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // filterTemplate is a user filter cut at its placeholders, once: what a user types is never looked

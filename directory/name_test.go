@@ -34,6 +34,31 @@ func TestParseName(t *testing.T) {
 	}
 }
 
+// TestLookalikes: a name that only looks like an account's is none of its names.
+func TestLookalikes(t *testing.T) {
+	entry := func(dn string, attrs map[string][]string) Entry { return Entry{DN: dn, Attributes: attrs} }
+	bob := entry("uid=bob,dc=company,dc=com", map[string][]string{"uid": {"bob"}})
+	zoe := entry("cn=Zoë Müller,dc=company,dc=com", map[string][]string{"uid": {"zmueller"}})
+	andre := entry("cn=x,dc=company,dc=com", map[string][]string{"sAMAccountName": {"andré"}})
+	for _, c := range []struct {
+		typed string
+		entry Entry
+		want  bool
+	}{
+		{"bob", bob, true}, {"BOB", bob, true}, {"anything of ASCII", bob, true}, // the directory has compared it
+		{"ｂob", bob, false}, {"𝐛ob", bob, false}, {"bób", bob, false}, {`CORP\ｂｏｂ`, bob, false}, {"bob@ｃompany.com", bob, false},
+		{"zoë müller", zoe, true}, {"ｚmueller", zoe, false},
+		{"ANDRÉ", andre, true}, {"andre", andre, true}, {"andre\u0301", andre, true}, // typed in another form
+		{"ｊane", entry("cn=jane,dc=company,dc=com", nil), false},
+		{"ｊane", entry("no dn", nil), false},
+	} {
+		n, err := parseName(c.typed, "company.com")
+		if err != nil || n.names(c.entry) != c.want {
+			t.Errorf("%q for %s: %v, want %v (%v)", c.typed, c.entry.DN, !c.want, c.want, err)
+		}
+	}
+}
+
 func TestBaseDomain(t *testing.T) {
 	for base, want := range map[string]string{
 		"dc=company,dc=com": "company.com", "OU=x,DC=uk,DC=company,DC=com": "uk.company.com",

@@ -93,6 +93,12 @@ func TestSlapdLogins(t *testing.T) {
 			t.Error("the entry holds the password")
 		}
 	}
+	// OpenLDAP finds alice by these; each would have its own failures counted.
+	for _, typed := range []string{"ａlice", "𝐚lice", `COMPANY\ａlice`} {
+		if e, err := c.Authenticate(t.Context(), typed, "alice-secret", nil); !errors.Is(err, ErrNoUser) {
+			t.Errorf("%s: %+v, %v", typed, e, err)
+		}
+	}
 	// Every character that a filter or a DN would take for its own.
 	if e, err := c.Authenticate(t.Context(), "we*ird(1), x", "weird-secret", nil); err != nil || e.User != "we*ird(1), x" {
 		t.Errorf("a name with special characters: %+v, %v", e, err)
