@@ -46,6 +46,7 @@ func run(ctx context.Context, file string, logTo io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s is not usable:\n%w", file, err)
 	}
+	paceGC(cfg)
 	log := newLogger(cfg.Log, logTo).With("node", cfg.Node.Name)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
