@@ -25,7 +25,9 @@
 // Invariants: whatever a user was told is in the database or in the journal; an act leaves the journal
 // only after the database has it; a pooled desktop is given in an outage only to whom it is claimed by
 // already, so that no two brokers give it to two users. Sessions keep their id over the way from the
-// database to the files and back.
+// database to the files and back. A session that has ended is not brought back by a copy of it: one that
+// the host cache does not have, though it was made before the host cache was copied, has ended; and what
+// ended here is remembered here.
 //
 // Failure rules: no usable cache: the error of the database stays what it is. A journal that cannot be
 // written refuses the call: nobody is told what would be lost. An act that the database refuses for

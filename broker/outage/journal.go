@@ -42,7 +42,7 @@ func (n *node) journal(ctx context.Context, acts ...broker.Act) error {
 func noteAct(ctx context.Context, tx *sql.Tx, a *broker.Act) error {
 	switch a.Kind {
 	case broker.ActSession:
-		return keepSession(ctx, tx, a)
+		return keepSession(ctx, tx, a, time.Now())
 	case broker.ActLogout:
 		return endSession(ctx, tx, a.SessionID)
 	}
@@ -51,8 +51,10 @@ func noteAct(ctx context.Context, tx *sql.Tx, a *broker.Act) error {
 
 // entry is an act in its place.
 type entry struct {
-	seq int64
-	act broker.Act
+	seq  int64
+	text []byte // as it was written
+	act  broker.Act
+	err  error // why it cannot be read
 }
 
 // oldest lists the acts that have waited longest.
@@ -65,12 +67,11 @@ func (n *node) oldest(ctx context.Context, most int) ([]entry, error) {
 	var list []entry
 	for rows.Next() {
 		var e entry
-		var text []byte
-		if err := rows.Scan(&e.seq, &text); err != nil {
+		if err := rows.Scan(&e.seq, &e.text); err != nil {
 			return nil, fmt.Errorf("read the journal: %w", err)
 		}
-		if err := json.Unmarshal(text, &e.act); err != nil {
-			return nil, fmt.Errorf("read the journal: act %d: %w", e.seq, err)
+		if err := json.Unmarshal(e.text, &e.act); err != nil {
+			e.err = fmt.Errorf("read act %d of the journal: %w", e.seq, err)
 		}
 		list = append(list, e)
 	}
@@ -92,12 +93,8 @@ func (n *node) drop(ctx context.Context, seq int64) error {
 
 // setAside keeps an act that the database does not take, with the reason.
 func (n *node) setAside(ctx context.Context, e entry, why string) error {
-	text, err := json.Marshal(e.act)
-	if err != nil {
-		return err
-	}
 	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO refused (seq, act, why) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.seq, text, why)
+		_, err := tx.ExecContext(ctx, `INSERT INTO refused (seq, act, why) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.seq, e.text, why)
 		return err
 	}, nil)
 }
@@ -112,58 +109,6 @@ func (n *node) refused(ctx context.Context) (count int, err error) {
 
 // unmerged is how many acts the journal holds.
 func (n *node) unmerged() int { return int(n.count.Load()) }
-
-func keepSession(ctx context.Context, tx *sql.Tx, a *broker.Act) error {
-	kept := *a
-	kept.Log = nil
-	text, err := json.Marshal(kept)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO session (token_hash, id, session, ends_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		a.TokenHash, a.Session.ID, text, a.Ends.UnixMilli())
-	return err
-}
-
-func endSession(ctx context.Context, tx *sql.Tx, id string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE session SET over = 1 WHERE id = ?`, id)
-	return err
-}
-
-// session finds the copy of a session that runs, as the act that began it. ErrNotFound.
-func (n *node) session(ctx context.Context, tokenHash [32]byte, now time.Time) (broker.Act, error) {
-	var text []byte
-	err := n.db.QueryRowContext(ctx, `SELECT session FROM session WHERE token_hash = ? AND over = 0 AND ends_at > ?`, tokenHash[:], now.UnixMilli()).Scan(&text)
-	var a broker.Act
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return a, broker.ErrNotFound
-	case err != nil:
-		return a, fmt.Errorf("find the copy of a session: %w", err)
-	}
-	if err := json.Unmarshal(text, &a); err != nil {
-		return a, fmt.Errorf("read the copy of a session: %w", err)
-	}
-	return a, nil
-}
-
-// copySession keeps a session that this broker has made in the database, for a time without it.
-func (n *node) copySession(a broker.Act) {
-	n.copy(func(ctx context.Context, tx *sql.Tx) error { return keepSession(ctx, tx, &a) })
-}
-
-// copyLogout does so for the end of one.
-func (n *node) copyLogout(id string) {
-	n.copy(func(ctx context.Context, tx *sql.Tx) error { return endSession(ctx, tx, id) })
-}
-
-// sweep forgets copies of sessions that are over, a bounded number at a time.
-func (n *node) sweep(ctx context.Context, now time.Time) error {
-	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM session WHERE token_hash IN (SELECT token_hash FROM session WHERE ends_at <= ? LIMIT 1000)`, now.UnixMilli())
-		return err
-	}, nil)
-}
 
 // keep remembers a value under a name over restarts.
 func (n *node) keep(ctx context.Context, name string, value any) error {

@@ -144,6 +144,11 @@ func (w *world) logout(s broker.Session) error {
 func (w *world) until(m mode.Mode, within time.Duration) time.Duration {
 	w.t.Helper()
 	began := time.Now()
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("%+v, %d acts", w.State(), w.node.unmerged())
+		}
+	}()
 	eventually(w.t, fmt.Sprintf("mode %s", m), within, func() bool { return w.State().Mode == m })
 	return time.Since(began)
 }

@@ -1,6 +1,7 @@
 package outage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,20 +15,33 @@ import (
 // local serves from the files of this broker. The store over cache.db does what it does for a broker of
 // its own; the journal has every act of it before the caller has its answer.
 type local struct {
-	cache *sqlite.Store
-	node  *node
+	cache  *sqlite.Store
+	node   *node
+	copied time.Time // when the cache last had the state of the database
 }
 
 // errPooled is said to who wants a desktop out of a pool.
 var errPooled = fmt.Errorf("%w: pooled desktops are given out again when the database is back; only those in use go on", broker.ErrNoDesktop)
 
+// ticketError is the ErrTicketUsed of a ticket of which nobody can say whether it was used: only the
+// database knows that it is spent once (RD8).
+type ticketError struct{}
+
+func (ticketError) Error() string {
+	return "a ticket cannot be taken while the database does not answer"
+}
+func (ticketError) Unwrap() error { return broker.ErrTicketUsed }
+
 func (l *local) login(ctx context.Context, r broker.LoginRecord) (broker.LoginOutcome, error) {
-	if r.Ticket != "" { // that it is spent once only the database can say (RD8)
-		return broker.LoginOutcome{}, fmt.Errorf("%w: a ticket needs the database", broker.ErrTicketUsed)
+	if r.Ticket != "" {
+		return broker.LoginOutcome{}, ticketError{}
 	}
 	out, err := l.cache.Login(ctx, r)
 	if err != nil {
 		return out, err
+	}
+	if out.Replayed {
+		return l.repeated(ctx, out)
 	}
 	act := broker.Act{Kind: broker.ActLog, At: time.Now().UTC(), Log: &r.Log}
 	switch {
@@ -37,13 +51,23 @@ func (l *local) login(ctx context.Context, r broker.LoginRecord) (broker.LoginOu
 		refused := r.Log.Refused(r.NewSession.EmptyCode)
 		act.Log = &refused
 	}
-	if out.Replayed { // journalled by the login that it repeats, unless the process died between the two
-		act.Log = nil
-		if out.Session == nil {
-			return out, nil
-		}
-	}
 	return out, l.node.journal(ctx, act)
+}
+
+// repeated is a login that the journal has had, unless the process died between the two files: then
+// nobody was told of its session, and none is made of it.
+func (l *local) repeated(ctx context.Context, out broker.LoginOutcome) (broker.LoginOutcome, error) {
+	if out.Session == nil {
+		return out, nil
+	}
+	known, over, err := l.node.look(ctx, out.Session.ID)
+	if err == nil && (!known || over) {
+		err = fmt.Errorf("the session of this idempotency key is not in the journal: %w", broker.ErrNotFound)
+	}
+	if err != nil {
+		return broker.LoginOutcome{}, err
+	}
+	return out, nil
 }
 
 // sessionAct is the act of a login that made a session.
@@ -58,18 +82,37 @@ func sessionAct(r broker.LoginRecord, s broker.Session) broker.Act {
 	return a
 }
 
-// session finds a session in the cache, else among the copies of those that were made before it was
-// copied; that one is in the cache from then on.
+// session finds a session in the cache, else among the copies of those that were made after it was
+// copied. One that has ended here since then has ended, whatever the cache says.
 func (l *local) session(ctx context.Context, tokenHash [32]byte) (broker.Session, error) {
 	s, err := l.cache.Session(ctx, tokenHash)
-	if !errors.Is(err, broker.ErrNotFound) {
-		return s, err
+	if errors.Is(err, broker.ErrNotFound) {
+		s, err = l.ownSession(ctx, tokenHash)
 	}
-	a, err := l.node.session(ctx, tokenHash, time.Now())
 	if err != nil {
 		return broker.Session{}, err
 	}
-	if err := l.cache.MergeActs(ctx, []broker.Act{a}); err != nil {
+	if _, over, err := l.node.look(ctx, s.ID); err != nil || over {
+		return broker.Session{}, cmp.Or(err, broker.ErrNotFound)
+	}
+	return s, nil
+}
+
+// ownSession brings what this broker knows of a session into the cache. One that was made before the
+// cache was copied, and is not in it, has ended at another broker; one that is, may have been used since.
+func (l *local) ownSession(ctx context.Context, tokenHash [32]byte) (broker.Session, error) {
+	c, err := l.node.session(ctx, tokenHash, time.Now())
+	if err != nil {
+		return broker.Session{}, err
+	}
+	var acts []broker.Act
+	if !c.kept.Before(l.copied) {
+		acts = append(acts, c.act)
+	}
+	if !c.used.IsZero() {
+		acts = append(acts, broker.Act{Kind: broker.ActUse, At: c.used, SessionID: c.act.Session.ID})
+	}
+	if err := l.cache.MergeActs(ctx, acts); err != nil {
 		return broker.Session{}, err
 	}
 	return l.cache.Session(ctx, tokenHash)
@@ -123,8 +166,13 @@ func (l *local) logout(ctx context.Context, id string, log broker.LogRow) (int, 
 	if err != nil && !errors.Is(err, broker.ErrNotFound) {
 		return 0, err
 	}
-	// A session of another broker is unknown to the cache and ends all the same.
-	return n, l.node.journal(ctx, broker.Act{Kind: broker.ActLogout, At: time.Now().UTC(), SessionID: id, Log: &log})
+	act := broker.Act{Kind: broker.ActLogout, At: time.Now().UTC(), SessionID: id, Log: &log}
+	if err != nil { // a session of another broker is unknown to the cache, and ends all the same
+		if err := l.cache.MergeActs(ctx, []broker.Act{act}); err != nil {
+			return 0, err
+		}
+	}
+	return n, l.node.journal(ctx, act)
 }
 
 func (l *local) touch(ctx context.Context, id string, every time.Duration) error {

@@ -15,7 +15,10 @@ const (
 	mergeWithin = 10 * time.Second
 	mergeAgain  = 3 * time.Second // after a batch that the database did not take
 	// lastBatch is how few acts may be left for the last of them to be merged while local calls wait.
-	lastBatch = 50
+	lastBatch  = 50
+	lastWithin = 3 * time.Second // for those
+	// lastRounds is after how many batches that left nothing behind few acts have come to stay.
+	lastRounds = 3
 )
 
 // mergeWhenAsked brings the journal into the database while the mode is recovering.
@@ -37,27 +40,33 @@ func (s *Store) mergeWhenAsked(ctx context.Context) error {
 	}
 }
 
-// mergeAll merges batch by batch until few acts are left, and those while nothing is added.
+// mergeAll merges batch by batch until few acts are left, and those while nothing is added. On a busy
+// broker as many come during a batch as it merges: then few is what that leaves.
 func (s *Store) mergeAll(ctx context.Context) error {
-	for s.State().Mode == mode.Recovering {
+	for caughtUp := 0; s.State().Mode == mode.Recovering; {
 		n, err := s.mergeBatch(ctx)
 		if err != nil {
 			return err
 		}
-		if n > lastBatch {
-			continue
+		if n < mergeMost {
+			caughtUp++
 		}
-		return s.mergeLast(ctx)
+		if n <= lastBatch || caughtUp >= lastRounds {
+			return s.mergeLast(ctx)
+		}
 	}
 	return nil
 }
 
-// mergeLast ends the recovery: local calls wait meanwhile.
+// mergeLast ends the recovery: local calls wait meanwhile, so a database that has become slow by then has
+// to wait itself, for the next attempt.
 func (s *Store) mergeLast(ctx context.Context) error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
+	bounded, cancel := context.WithTimeout(ctx, lastWithin)
+	defer cancel()
 	for s.node.unmerged() > 0 {
-		if n, err := s.mergeBatch(ctx); err != nil || n == 0 {
+		if n, err := s.mergeBatch(bounded); err != nil || n == 0 {
 			return err
 		}
 	}
@@ -71,42 +80,46 @@ func (s *Store) mergeBatch(ctx context.Context) (int, error) {
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
+	return len(list), s.mergeList(ctx, list)
+}
+
+// mergeList merges acts and forgets them. A list that the database does not take is merged in halves, so
+// that those that it never takes are found soon; they are set aside.
+func (s *Store) mergeList(ctx context.Context, list []entry) error {
+	err := s.give(ctx, list)
+	switch {
+	case err == nil:
+	case errors.Is(err, broker.ErrUnavailable):
+		return err
+	case len(list) > 1:
+		half := len(list) / 2
+		if err := s.mergeList(ctx, list[:half]); err != nil {
+			return err
+		}
+		return s.mergeList(ctx, list[half:])
+	default:
+		if kept := s.node.setAside(ctx, list[0], err.Error()); kept != nil {
+			return fmt.Errorf("set act %d aside: %w", list[0].seq, kept)
+		}
+		s.log.Error("outage: an act could not be merged and is set aside", "act", list[0].seq, "kind", list[0].act.Kind, "error", err)
+	}
+	return s.node.drop(ctx, list[len(list)-1].seq)
+}
+
+// give hands acts to the database.
+func (s *Store) give(ctx context.Context, list []entry) error {
 	acts := make([]broker.Act, len(list))
-	for i := range list {
-		acts[i] = list[i].act
+	for i, e := range list {
+		if e.err != nil {
+			return e.err
+		}
+		acts[i] = e.act
 	}
 	bounded, cancel := context.WithTimeout(ctx, mergeWithin)
 	defer cancel()
-	err = s.Primary.MergeActs(bounded, acts)
-	if ctx.Err() == nil {
+	err := s.Primary.MergeActs(bounded, acts)
+	if ctx.Err() == nil { // else it was not given its time
 		s.noteWrite(err)
 	}
-	switch {
-	case errors.Is(err, broker.ErrUnavailable):
-		return 0, err
-	case err != nil:
-		if err := s.mergeEach(bounded, list); err != nil {
-			return 0, err
-		}
-	}
-	return len(list), s.node.drop(ctx, list[len(list)-1].seq)
-}
-
-// mergeEach merges act by act where a batch was refused, and sets aside those that the database does
-// not take.
-func (s *Store) mergeEach(ctx context.Context, list []entry) error {
-	for _, e := range list {
-		err := s.Primary.MergeActs(ctx, []broker.Act{e.act})
-		switch {
-		case err == nil:
-		case errors.Is(err, broker.ErrUnavailable):
-			return err
-		default:
-			if kept := s.node.setAside(ctx, e, err.Error()); kept != nil {
-				return fmt.Errorf("set act %d aside: %w", e.seq, kept)
-			}
-			s.log.Error("outage: an act could not be merged and is set aside", "act", e.seq, "kind", e.act.Kind, "error", err)
-		}
-	}
-	return nil
+	return err
 }

@@ -27,7 +27,7 @@ func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
 		}, func() float64 { return float64(s.node.unmerged()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "switchpoint_outage_copies_lost_total", Help: "Copies of sessions that were not made for want of time.",
-		}, func() float64 { return float64(s.node.lost.Load()) }),
+		}, func() float64 { return float64(s.node.copies.lostSoFar()) }),
 	}
 	for _, one := range []mode.Mode{mode.Normal, mode.HostCache, mode.Leased, mode.Recovering, mode.Draining} {
 		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{

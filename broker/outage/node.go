@@ -23,12 +23,13 @@ var schemaNode = [...]string{
 	`CREATE INDEX session_ends ON session (ends_at)`,
 	`CREATE TABLE refused (seq INTEGER PRIMARY KEY, act BLOB NOT NULL, why TEXT NOT NULL) STRICT`,
 	`CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID`,
+	`ALTER TABLE session ADD COLUMN kept_at INTEGER NOT NULL DEFAULT 0`,
+	`ALTER TABLE session ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0`,
 }
 
 const (
-	batchMost  = 256  // writes that share one transaction
-	queueMost  = 4096 // writes that wait
-	copiesMost = 2048 // of them copies that nobody waits for
+	batchMost = 256  // writes that share one transaction
+	queueMost = 4096 // writes that wait
 )
 
 // node is node.db. Its writes share transactions: whoever waits for one waits for a commit, not for
@@ -36,16 +37,16 @@ const (
 type node struct {
 	db     *sql.DB
 	queue  chan nodeWrite
-	count  atomic.Int64 // acts in the journal
-	copies atomic.Int64 // writes in the queue that nobody waits for
-	lost   atomic.Int64 // copies that found no room in the queue
+	over   chan struct{} // closed when nothing is written any more
+	count  atomic.Int64  // acts in the journal
+	copies copies
 }
 
 // nodeWrite is a part of a transaction.
 type nodeWrite struct {
 	do   func(context.Context, *sql.Tx) error
-	then func()     // once it is committed; may be nil
-	done chan error // nil: nobody waits
+	then func() // once it is committed; may be nil
+	done chan error
 }
 
 // openNode opens or creates the file. Close it after run has ended.
@@ -64,8 +65,8 @@ func openNode(ctx context.Context, path string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(2) // the writer, and one that reads
-	n := &node{db: db, queue: make(chan nodeWrite, queueMost)}
+	db.SetMaxOpenConns(4) // the writer, and those that read
+	n := &node{db: db, queue: make(chan nodeWrite, queueMost), over: make(chan struct{})}
 	if err := n.upgrade(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
@@ -103,39 +104,45 @@ func (n *node) upgrade(ctx context.Context) error {
 
 func (n *node) close() error { return n.db.Close() }
 
+func (n *node) closed() bool {
+	select {
+	case <-n.over:
+		return true
+	default:
+		return false
+	}
+}
+
+var errNodeClosed = errors.New("the files for an outage are closed")
+
 // write waits until do has been committed together with what others wrote.
 func (n *node) write(ctx context.Context, do func(context.Context, *sql.Tx) error, then func()) error {
 	w := nodeWrite{do: do, then: then, done: make(chan error, 1)}
 	select {
 	case n.queue <- w:
+	case <-n.over:
+		return errNodeClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
 	case err := <-w.done:
 		return err
+	case <-n.over: // it may have been in the last transaction
+		select {
+		case err := <-w.done:
+			return err
+		default:
+			return errNodeClosed
+		}
 	case <-ctx.Done(): // it may be written all the same: every write may be repeated
 		return ctx.Err()
 	}
 }
 
-// copy writes do at some time. It is lost, and counted, where too much waits already.
-func (n *node) copy(do func(context.Context, *sql.Tx) error) {
-	if n.copies.Add(1) > copiesMost {
-		n.copies.Add(-1)
-		n.lost.Add(1)
-		return
-	}
-	select {
-	case n.queue <- nodeWrite{do: do}:
-	default:
-		n.copies.Add(-1)
-		n.lost.Add(1)
-	}
-}
-
 // run writes until ctx ends and the queue is empty.
 func (n *node) run(ctx context.Context) {
+	defer close(n.over)
 	for {
 		select {
 		case w := <-n.queue:
@@ -170,10 +177,6 @@ func (n *node) batch(first nodeWrite) {
 	for i, w := range writes {
 		if err == nil && errs[i] == nil && w.then != nil {
 			w.then()
-		}
-		if w.done == nil {
-			n.copies.Add(-1)
-			continue
 		}
 		w.done <- errors.Join(errs[i], err)
 	}

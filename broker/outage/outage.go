@@ -19,6 +19,9 @@ import (
 	"switchpoint/broker/outage/mode"
 )
 
+// closeWithin bounds what is written down at the end.
+const closeWithin = 5 * time.Second
+
 // Primary is the cluster's database.
 type Primary interface {
 	broker.Store
@@ -77,8 +80,7 @@ type Store struct {
 	tried   time.Time  // when the newest was made
 	failed  error      // how it ended
 
-	stop    func() // ends the writer of node
-	written chan struct{}
+	stop func() // ends the writer of node
 
 	mu    sync.Mutex
 	facts facts
@@ -97,6 +99,7 @@ type facts struct {
 	unwritten      error
 	unwrote        int
 	unwrittenSince time.Time
+	unwrittenLast  time.Time
 	fenced         error // what the newest beat was told, if not nothing
 	force          *mode.Force
 }
@@ -114,7 +117,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		Primary: o.Primary, o: o, log: o.Log, profile: profile,
-		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1), written: make(chan struct{}),
+		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1),
 	}
 	s.state.Store(&mode.State{Mode: mode.Normal, Since: time.Now(), Reason: "the broker starts"})
 	s.facts.heard = make(map[string]time.Time)
@@ -136,20 +139,22 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	go func() {
-		defer close(s.written)
-		s.node.run(writing)
-	}()
+	go s.node.run(writing) // Close waits for it
 	return s, nil
 }
 
-// Close writes what waits and closes the files and the database. Run has ended.
+// Close writes what waits and closes the files and the database. Run has ended; a call that is under way
+// is waited for.
 func (s *Store) Close() error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	err := s.node.flush(ctx)
 	s.stop()
-	<-s.written
-	var err error
+	<-s.node.over
 	if l := s.files.Swap(nil); l != nil {
-		err = l.cache.Close()
+		err = errors.Join(err, l.cache.Close())
 		s.cache.Release()
 	}
 	return errors.Join(err, s.node.close(), s.Primary.Close())

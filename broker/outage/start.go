@@ -137,6 +137,8 @@ func (s *Store) filesFor(ctx context.Context) (*local, error) {
 	switch l := s.files.Load(); {
 	case l != nil:
 		return l, nil
+	case s.node.closed():
+		return nil, errNodeClosed
 	case s.o.Config.Mode == broker.OutageOff:
 		return nil, errOff
 	case time.Since(s.tried) < openAgain:
@@ -147,7 +149,7 @@ func (s *Store) filesFor(ctx context.Context) (*local, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &local{cache: store, node: s.node}
+	l := &local{cache: store, node: s.node, copied: info.Current}
 	s.files.Store(l)
 	s.log.Warn("outage: logins can be served from the host cache", "file", info.File, "age", info.Age.Round(time.Second))
 	return l, nil

@@ -41,10 +41,14 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	force := s.facts.force
+	if !force.Holds(time.Now()) {
+		force = nil
+	}
 	return Status{
 		Mode: state.Mode, Since: state.Since, Reason: state.Reason, Refuses: state.Refuses, Profile: s.profile.Name,
 		Answered: s.facts.answered, Failing: s.facts.since, Why: s.facts.why, Peer: s.facts.peer, Breaker: s.breaker.open(), Hold: state.Hold,
-		Unmerged: s.node.unmerged(), Refused: refused, Force: s.facts.force, HostCache: s.cache.Status(), Lost: s.node.lost.Load(),
+		Unmerged: s.node.unmerged(), Refused: refused, Force: force, HostCache: s.cache.Status(), Lost: s.node.copies.lostSoFar(),
 	}, nil
 }
 
@@ -71,6 +75,14 @@ func (s *Store) SetForce(ctx context.Context, f *mode.Force) error {
 		s.log.Warn("outage: an operator has spoken", "on", f.On, "by", f.By, "why", f.Why, "until", f.Until)
 	}
 	return nil
+}
+
+// forcedOff says whether an operator keeps the broker out of an outage: then it goes by the database alone.
+func (s *Store) forcedOff(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.facts.force
+	return f.Holds(now) && !f.On
 }
 
 // HostCache is the copy that the broker serves from.

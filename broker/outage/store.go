@@ -42,6 +42,9 @@ func call[T any](ctx context.Context, s *Store, k kind, there func(context.Conte
 	if !errors.Is(err, broker.ErrUnavailable) || ctx.Err() != nil {
 		return v, err
 	}
+	if s.forcedOff(time.Now()) {
+		return v, err
+	}
 	own, done, oerr := serve(ctx, s, here, false)
 	if !done || errors.Is(oerr, broker.ErrNotFound) || errors.Is(oerr, errPooled) {
 		return v, err // what the files do not know or may not give, the database may: it is asked again soon
@@ -118,7 +121,13 @@ func (s *Store) Session(ctx context.Context, tokenHash [32]byte) (broker.Session
 // TouchSession implements broker.Store.
 func (s *Store) TouchSession(ctx context.Context, id string, every time.Duration) error {
 	_, err := call(ctx, s, writing,
-		func(ctx context.Context) (none, error) { return none{}, s.Primary.TouchSession(ctx, id, every) },
+		func(ctx context.Context) (none, error) {
+			err := s.Primary.TouchSession(ctx, id, every)
+			if err == nil {
+				s.node.copyUse(id, time.Now())
+			}
+			return none{}, err
+		},
 		func(ctx context.Context, l *local) (none, error) { return none{}, l.touch(ctx, id, every) })
 	return err
 }
@@ -159,6 +168,16 @@ func (s *Store) Logout(ctx context.Context, id string, log broker.LogRow) (int, 
 			return n, err
 		},
 		func(ctx context.Context, l *local) (int, error) { return l.logout(ctx, id, log) })
+}
+
+var errNoStart = fmt.Errorf("%w: desktops are not started without the database", broker.ErrUnavailable)
+
+// StartTargets implements broker.Store: a connect that finds its desktop switched off does not wait for
+// a database that is away.
+func (s *Store) StartTargets(ctx context.Context, desktops []string) ([]broker.StartTarget, error) {
+	return call(ctx, s, reading,
+		func(ctx context.Context) ([]broker.StartTarget, error) { return s.Primary.StartTargets(ctx, desktops) },
+		func(context.Context, *local) ([]broker.StartTarget, error) { return nil, errNoStart })
 }
 
 // Assigned implements broker.Store.

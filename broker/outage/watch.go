@@ -2,7 +2,6 @@ package outage
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,8 +13,9 @@ import (
 const (
 	judgeEvery = 100 * time.Millisecond
 	askPeers   = 300 * time.Millisecond // DC7: a peer that has the database says so by then
-	sweepEvery = time.Minute
-	maxUnwrote = 20 // calls that a success is weighed against
+	sweepEvery = 30 * time.Second
+	// copyMargin is how much older than the host cache a copy has to be to be in it for certain.
+	copyMargin = 15 * time.Second
 	// keptForce is the name under which node.db remembers an operator's word.
 	keptForce = "force"
 )
@@ -51,61 +51,6 @@ func (s *Store) probe(ctx context.Context) {
 		case <-s.wake:
 		}
 	}
-}
-
-// learn takes the answer to a beat. Whatever the database says but that it cannot, it answers.
-func (s *Store) learn(asked, now time.Time, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := &s.facts
-	if !errors.Is(err, broker.ErrUnavailable) && f.unwritten != nil && now.Sub(f.unwrittenSince) >= s.profile.Lost {
-		// A full disk takes the beat, which changes a row in its place, and no login.
-		asked, err, f.answered = f.unwrittenSince, f.unwritten, f.unwrittenSince
-	}
-	if errors.Is(err, broker.ErrUnavailable) {
-		if f.since.IsZero() {
-			f.since = asked
-		}
-		f.good, f.why = time.Time{}, err.Error()
-		return
-	}
-	if f.good.IsZero() {
-		f.good = now
-	}
-	f.answered, f.since, f.why, f.peer, f.fenced = now, time.Time{}, "", "", err
-	s.breaker.answered()
-}
-
-// wrote takes how a call ended that writes. One that began before the outage says nothing new.
-func (s *Store) wrote(err error) {
-	if err == nil || !s.State().Mode.Local() {
-		s.noteWrite(err)
-	}
-}
-
-// noteWrite weighs one more write that the database has taken or not.
-func (s *Store) noteWrite(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := &s.facts
-	if errors.Is(err, broker.ErrUnavailable) {
-		if f.unwritten == nil {
-			f.unwrittenSince = time.Now()
-		}
-		f.unwritten, f.unwrote = err, min(f.unwrote+1, maxUnwrote)
-		return
-	}
-	// On a full disk some of them still find a place.
-	if f.unwrote = max(f.unwrote-1, 0); f.unwrote == 0 {
-		f.unwritten = nil
-	}
-}
-
-// writeAnew forgets how calls that write went.
-func (s *Store) writeAnew() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.facts.unwritten, s.facts.unwrote = nil, 0
 }
 
 // lookAround asks the other brokers while the database does not answer here, and as long as their
@@ -264,7 +209,8 @@ func (s *Store) tell(was, next mode.State) {
 	}
 }
 
-// housekeep forgets copies of sessions that are over.
+// housekeep forgets what was copied before the host cache was last brought up to date, and copies of sessions
+// that are over.
 func (s *Store) housekeep(ctx context.Context) {
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
@@ -273,6 +219,9 @@ func (s *Store) housekeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
+			if current := s.cache.Status().Current; s.State().Mode == mode.Normal {
+				s.node.copies.forget(current.Add(-copyMargin))
+			}
 			if err := s.node.sweep(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Warn("copies of old sessions could not be removed", "error", err)
 			}

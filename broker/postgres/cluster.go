@@ -140,7 +140,7 @@ func (s *Store) RecordHeartbeat(ctx context.Context, m broker.Membership, report
 // ofMember changes the row of the newest membership of a site id, in one statement. What it reads is as
 // old as its start: when another process took the place while it waited for the row, it asks again.
 func (s *Store) ofMember(ctx context.Context, op string, m broker.Membership, change string, args ...any) error {
-	return s.once(ctx, op, func(l link) error {
+	return s.beat(ctx, op, func(l link) error {
 		var epoch int64
 		var removed, changed bool
 		err := l.row(`WITH me AS (`+myPlace+`), done AS (UPDATE broker SET `+change+` WHERE site_id = $1 AND epoch = $2 RETURNING epoch)

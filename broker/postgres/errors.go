@@ -74,7 +74,7 @@ func judgeCode(e *pgconn.PgError) fault {
 		return fault{unavailable: true}
 	case "55000": // a standby was asked for its WAL
 		return fault{unavailable: true, reset: true}
-	case "3D000", "42501":
+	case "3D000", "42501", "3F000", "42P01": // no such database, nothing allowed, no such schema, no tables
 		return fault{unavailable: true}
 	}
 	switch e.Code[:min(2, len(e.Code))] {

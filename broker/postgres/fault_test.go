@@ -114,6 +114,7 @@ func TestTooManyConnections(t *testing.T) {
 	u := d.fresh(t, d.DSN)
 	s := open(t, Options{URL: u})
 	s.pool.Reset()
+	s.aside.Reset()
 	var held []*pgx.Conn
 	release := func() {
 		for _, c := range held {

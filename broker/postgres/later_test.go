@@ -72,3 +72,27 @@ func TestLaterSilent(t *testing.T) {
 		}
 	}
 }
+
+// TestLaterLongMigration: a migration comes to its end though no call waits for as long as it takes.
+func TestLaterLongMigration(t *testing.T) {
+	server := realserver.Postgres(t, realserver.PostgresOptions{})
+	s, err := Open(t.Context(), Options{URL: server.DSN, Later: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for deadline := time.Now().Add(30 * time.Second); !s.ready.Load(); {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		_, err := s.SetupVersion(ctx)
+		cancel()
+		if err != nil && !errors.Is(err, broker.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.SetupVersion(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,6 +28,10 @@ const (
 	mergeUsesSQL = `UPDATE session s SET expires_at = GREATEST(s.expires_at, LEAST(s.ends_at, r.used + s.idle_us` + microSQL + `))
 	FROM (SELECT id, LEAST(max(at), now()) AS used FROM jsonb_to_recordset($1::jsonb) AS r (at timestamptz, id uuid) GROUP BY id) AS r
 	WHERE s.id = r.id AND s.idle_us > 0 AND s.ended_at IS NULL`
+	// A session that another broker made, and has not merged yet, has ended already when it does.
+	mergeEndedSQL = `INSERT INTO session (id, token_hash, directory, user_name, site_id, client_addr, client_name, grants, created_at, expires_at, ended_at, ends_at, idle_us)
+	SELECT id, sha256(convert_to('ended session ' || id::text, 'UTF8')), directory, user_name, site_id, client_addr, client_name, '[]', now(), now(), now(), now(), 0
+	FROM jsonb_to_recordset($1::jsonb) AS r (id uuid, directory text, user_name text, site_id integer, client_addr text, client_name text) ON CONFLICT DO NOTHING`
 	mergeLogoutsSQL = `UPDATE session s SET ended_at = LEAST(r.at, now()) FROM jsonb_to_recordset($1::jsonb) AS r (at timestamptz, id uuid)
 	WHERE s.id = r.id AND s.ended_at IS NULL RETURNING s.id::text`
 	mergeLogSQL = `INSERT INTO log (` + logColumns + `)
@@ -65,6 +70,8 @@ type mergedRow struct {
 // merged sorts acts into the rows of the statements.
 type merged struct{ sessions, uses, logouts, log []mergedRow }
 
+var errNoSession = errors.New("it has no session")
+
 // MergeActs implements broker.MergeStore.
 func (s *Store) MergeActs(ctx context.Context, acts []broker.Act) error {
 	var m merged
@@ -80,6 +87,9 @@ func (m *merged) add(a *broker.Act) error {
 	switch a.Kind {
 	case broker.ActSession:
 		n := a.Session
+		if n == nil {
+			return errNoSession
+		}
 		grants, err := json.Marshal(n.Grants)
 		if err != nil {
 			return err
@@ -92,7 +102,11 @@ func (m *merged) add(a *broker.Act) error {
 	case broker.ActUse:
 		m.uses = append(m.uses, mergedRow{At: a.At, ID: a.SessionID})
 	case broker.ActLogout:
-		m.logouts = append(m.logouts, mergedRow{At: a.At, ID: a.SessionID})
+		row := mergedRow{At: a.At, ID: a.SessionID}
+		if r := a.Log; r != nil {
+			row.Directory, row.User, row.SiteID, row.ClientAddr, row.ClientName = r.Directory, r.User, r.SiteID, r.ClientAddr, r.ClientName
+		}
+		m.logouts = append(m.logouts, row)
 	}
 	if r := a.Log; r != nil {
 		row := mergedRow{
@@ -134,6 +148,9 @@ func (m *merged) end(l link) error {
 	}
 	text, err := mergeText(m.logouts)
 	if err != nil {
+		return err
+	}
+	if _, err := l.exec(mergeEndedSQL, text); err != nil {
 		return err
 	}
 	var ended []string

@@ -2,39 +2,37 @@ package postgres
 
 import (
 	"context"
-	"embed"
 	"fmt"
-	"io/fs"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 
 	"switchpoint/broker"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// migrateLock is the key of the advisory lock of a migration: the ASCII of "swpoint".
-const migrateLock = 0x7377706f696e74
+// asideConns are the connections of the beats: the broker's own and the one of the watch over outages.
+const asideConns = 2
 
 // Store is the database of one process. Use Open; Close it at the end.
 type Store struct {
 	log     *slog.Logger
 	timeout time.Duration // of a call without a deadline
 	pool    *pgxpool.Pool
+	aside   *pgxpool.Pool // of the beats
 	guard   *guard
 	resets  resets
 	orders  map[string]orderSQL
 
 	first     *pgx.ConnConfig // to migrate with: what the guard looks at may not be there yet
 	ready     atomic.Bool     // the schema is up to date
-	migrating chan struct{}   // held by the call that sees to it
+	migrating chan struct{}   // held while somebody sees to it
+	upgrade   sync.WaitGroup  // of migrations
+	life      context.Context // theirs
+	end       func()
 }
 
 var _ broker.Store = (*Store)(nil)
@@ -52,26 +50,29 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{log: o.Log, timeout: o.QueryTimeout, guard: &guard{log: o.Log}, orders: ordersSQL(), first: config.ConnConfig.Copy(), migrating: make(chan struct{}, 1)}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	config.ConnConfig.ValidateConnect = s.guard.admitServer
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	if err := s.openPools(ctx, config); err != nil {
+		s.end()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if o.Later {
 		return s, nil
 	}
 	if err := s.prepare(ctx); err != nil {
-		s.pool.Close()
+		_ = s.Close()
 		return nil, fmt.Errorf("open store: %w", classify(err))
 	}
 	if _, err := s.SetupVersion(ctx); err != nil {
-		s.pool.Close()
+		_ = s.Close()
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
 }
 
 // prepare migrates before the first call of this process; other calls wait for it, each as long as
-// its context lets it.
+// its context lets it. A migration goes on when the call that began it does not wait any longer: it may
+// take minutes, and calls that have a second would begin it again and again.
 func (s *Store) prepare(ctx context.Context) error {
 	if s.ready.Load() {
 		return nil
@@ -81,62 +82,56 @@ func (s *Store) prepare(ctx context.Context) error {
 	case <-ctx.Done():
 		return &noConnError{ctx.Err()}
 	}
-	defer func() { <-s.migrating }()
 	if s.ready.Load() {
+		<-s.migrating
 		return nil
 	}
-	if err := s.migrate(ctx, s.first); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	current, err := isCurrent(ctx, s.first)
+	if err != nil || current {
+		s.ready.Store(current)
+		<-s.migrating
+		return err
 	}
-	s.ready.Store(true)
-	return nil
+	done := make(chan error, 1)
+	s.upgrade.Go(func() {
+		ctx, cancel := context.WithTimeout(s.life, migrateWithin)
+		defer cancel()
+		err := s.migrate(ctx, s.first)
+		s.ready.Store(err == nil)
+		<-s.migrating
+		done <- err
+	})
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return &noConnError{fmt.Errorf("the schema is brought up to date: %w", ctx.Err())}
+	}
 }
 
-// Close waits for the calls that are under way and closes all connections. A second call does nothing.
+// Close waits for the calls that are under way, ends a migration, and closes all connections. A second call
+// does nothing.
 func (s *Store) Close() error {
+	s.end()
+	s.upgrade.Wait()
 	s.pool.Close()
+	s.aside.Close()
 	return nil
 }
 
-// migrate brings the schema up to date. One transaction holds the lock that keeps other brokers
-// out, a second connection migrates: a lock of a session would not survive a pooler.
-func (s *Store) migrate(ctx context.Context, config *pgx.ConnConfig) error {
-	config = config.Copy()
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	lock, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
+// openPools shares the connections out; none is made yet.
+func (s *Store) openPools(ctx context.Context, config *pgxpool.Config) (err error) {
+	beats := config.Copy()
+	beats.MaxConns = min(asideConns, config.MaxConns/2)
+	config.MaxConns -= beats.MaxConns
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
-	defer closeConn(lock)
-	tx, err := lock.Begin(ctx)
-	if err != nil {
-		return err
+	if s.aside, err = pgxpool.NewWithConfig(ctx, beats); err != nil {
+		s.pool.Close()
 	}
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrateLock)); err != nil {
-		return fmt.Errorf("wait for the migration of another broker: %w", err)
-	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	db := stdlib.OpenDB(*config)
-	defer db.Close()
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log))
-	if err != nil {
-		return err
-	}
-	done, err := p.Up(ctx)
-	if err != nil {
-		return err
-	}
-	for _, m := range done {
-		s.log.Info("database migrated", "version", m.Source.Version, "took", m.Duration)
-	}
-	return tx.Commit(ctx)
-}
-
-func closeConn(c *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = c.Close(ctx) // whatever it says, the connection is gone
+	return err
 }

@@ -81,6 +81,7 @@ func (l link) each(sql string, fn func(pgx.Row) error, args ...any) error {
 type kind struct {
 	begin string // of the transaction; empty: one statement, which is its own
 	again bool   // it only reads, so it may be repeated when nobody knows whether it ran
+	aside bool   // over the connections that no login waits for or keeps waiting
 }
 
 // ask runs fn, which reads with one statement.
@@ -96,6 +97,16 @@ func (s *Store) view(ctx context.Context, op string, fn func(link) error) error 
 // once runs fn, which writes with one statement.
 func (s *Store) once(ctx context.Context, op string, fn func(link) error) error {
 	return s.run(ctx, op, kind{}, fn)
+}
+
+// watch and beat are ask and once for what says whether the database answers: behind a queue of logins they
+// would take a busy broker for one without a database.
+func (s *Store) watch(ctx context.Context, op string, fn func(link) error) error {
+	return s.run(ctx, op, kind{again: true, aside: true}, fn)
+}
+
+func (s *Store) beat(ctx context.Context, op string, fn func(link) error) error {
+	return s.run(ctx, op, kind{aside: true}, fn)
 }
 
 // write runs fn in one transaction. Each of its statements sees what is committed by then.
@@ -122,6 +133,7 @@ func (s *Store) run(ctx context.Context, op string, k kind, fn func(link) error)
 		if f.reset && s.resets.due(f.silent) {
 			s.log.Warn("database connections are made anew", "error", err)
 			s.pool.Reset()
+			s.aside.Reset()
 		}
 		if !f.undone && !(k.again && f.lost) || attempt == maxAttempts || !wait(ctx, attempt) {
 			return fmt.Errorf("%s: %w", op, classify(err))
@@ -131,7 +143,11 @@ func (s *Store) run(ctx context.Context, op string, k kind, fn func(link) error)
 
 // try is one attempt.
 func (s *Store) try(ctx context.Context, k kind, fn func(link) error) error {
-	c, err := s.pool.Acquire(ctx)
+	pool := s.pool
+	if k.aside {
+		pool = s.aside
+	}
+	c, err := pool.Acquire(ctx)
 	if err != nil {
 		return &noConnError{err}
 	}

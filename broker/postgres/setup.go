@@ -37,7 +37,7 @@ func (s *Store) Setup(ctx context.Context) (broker.Setup, int64, error) {
 // changed to an old copy of the database behind our back.
 func (s *Store) SetupVersion(ctx context.Context) (int64, error) {
 	var version int64
-	err := s.ask(ctx, "read setup version", func(l link) error {
+	err := s.watch(ctx, "read setup version", func(l link) error {
 		before := s.guard.seen()
 		v, now, err := readVersion(l)
 		if err != nil {

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,6 +36,9 @@ func mergeAct(t txn, a *broker.Act) error {
 			return err
 		}
 	case broker.ActLogout:
+		if err := mergeEnded(t, a); err != nil {
+			return err
+		}
 		n, err := t.exec(`UPDATE session SET ended_at = ? WHERE id = ? AND ended_at IS NULL`, at, a.SessionID)
 		if err != nil {
 			return err
@@ -47,8 +52,25 @@ func mergeAct(t txn, a *broker.Act) error {
 	return mergeLog(t, a.Log, at)
 }
 
+// mergeEnded notes the end of a session that another broker made and has not merged yet: it has ended
+// already when that one does.
+func mergeEnded(t txn, a *broker.Act) error {
+	var r broker.LogRow
+	if a.Log != nil {
+		r = *a.Log
+	}
+	hash := sha256.Sum256([]byte("ended session " + a.SessionID))
+	_, err := t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, ended_at, ends_at, idle_ms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, '[]', ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING`,
+		a.SessionID, hash[:], r.Directory, r.User, r.SiteID, r.ClientAddr, r.ClientName, t.now, t.now, t.now, t.now)
+	return err
+}
+
 func mergeSession(t txn, a *broker.Act, at int64) error {
 	n := a.Session
+	if n == nil {
+		return errors.New("it has no session")
+	}
 	grants, err := json.Marshal(n.Grants)
 	if err != nil {
 		return err

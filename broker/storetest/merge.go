@@ -82,6 +82,27 @@ func testMergeLogout(t *testing.T, b *bench) {
 	}
 }
 
+// testMergeLogoutFirst: a session that ended at another broker than the one that made it stays so,
+// whichever of them merges first.
+func testMergeLogoutFirst(t *testing.T, b *bench) {
+	b.fill(setup())
+	_, in := b.signedIn("carl", time.Now().Add(-time.Minute))
+	row := b.row(broker.LogLogout)
+	row.Who = in.Session.Who
+	out := broker.Act{Kind: broker.ActLogout, At: time.Now(), SessionID: in.Session.ID, Log: &row}
+	for _, acts := range [][]broker.Act{{out}, {in}, {in, out}} {
+		if err := b.MergeActs(ctx(t), acts); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Session(ctx(t), [32]byte(in.TokenHash)); !errors.Is(err, broker.ErrNotFound) {
+			t.Fatalf("the session runs: %v", err)
+		}
+	}
+	if err := b.MergeActs(ctx(t), []broker.Act{{Kind: broker.ActSession, At: time.Now()}}); err == nil || errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("an act without its session: %v", err)
+	}
+}
+
 // testMergeClock: a broker whose clock is ahead makes no rows of the future, and no session of its
 // lasts longer for it.
 func testMergeClock(t *testing.T, b *bench) {

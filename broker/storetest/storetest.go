@@ -114,6 +114,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Store)) {
 		{"LimitsTogether", testLimitsTogether},
 		{"MergeActs", testMergeActs},
 		{"MergeLogout", testMergeLogout},
+		{"MergeLogoutFirst", testMergeLogoutFirst},
 		{"MergeClock", testMergeClock},
 		{"Purge", testPurge},
 		{"Deadline", testDeadline},

@@ -26,6 +26,9 @@
 // A database that is lost for the third time within ten minutes is held down: the broker stays in the
 // outage for ten minutes from there, however well the database answers in between (HC7).
 //
+// Acts in the journal of a broker that is normal or draining and whose database is not lost (a call was
+// served from the files in between, or the process before left them) lead to recovering at once.
+//
 // An operator's word is above all of it: forced on, the broker serves from its files whatever the
 // database does, unless there are none; forced off, it goes by the database alone (HC7).
 package mode

@@ -17,6 +17,9 @@ const (
 // Local says whether logins are served from the broker's own files.
 func (m Mode) Local() bool { return m == HostCache || m == Leased || m == Recovering }
 
+// outage says whether the database is not used at all.
+func (m Mode) outage() bool { return m == HostCache || m == Leased }
+
 // Facts are what is known at a moment.
 type Facts struct {
 	// Answered is when the database last took a write.
@@ -50,6 +53,11 @@ type Force struct {
 	By    string
 	Why   string
 	Until time.Time // zero: until it is taken back
+}
+
+// Holds says whether there is a word, and its time is not over.
+func (f *Force) Holds(now time.Time) bool {
+	return f != nil && (f.Until.IsZero() || now.Before(f.Until))
 }
 
 // State is the mode with what led to it. The zero State is that of a broker that starts.

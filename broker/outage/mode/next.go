@@ -14,11 +14,11 @@ func (p Profile) Next(s State, f Facts, now time.Time) State {
 	if to.Mode != s.Mode {
 		to.Since = now
 	}
-	if to.Mode.Local() && !s.Mode.Local() || s.Mode == Recovering && (to.Mode == HostCache || to.Mode == Leased) {
+	if to.Mode.outage() && !s.Mode.outage() && f.Good.IsZero() { // a drill is not the database's fault
 		to.begin(p, now)
 	}
 	to.Refuses = ""
-	if (to.Mode == HostCache || to.Mode == Leased) && f.Winner != "" && f.Winner != f.Self {
+	if to.Mode.outage() && f.Winner != "" && f.Winner != f.Self {
 		to.Refuses = "broker " + f.Winner + " serves in this outage"
 	}
 	return to
@@ -34,7 +34,7 @@ func (s *State) begin(p Profile, now time.Time) {
 
 // decide gives the mode that the facts ask for.
 func (p Profile) decide(s State, f Facts, now time.Time) (Mode, string) {
-	if f.Force != nil && (f.Force.Until.IsZero() || now.Before(f.Force.Until)) {
+	if f.Force.Holds(now) {
 		if m, why, ok := p.forced(f); ok {
 			return m, why
 		}

@@ -111,6 +111,28 @@ func TestFlaps(t *testing.T) {
 	}
 }
 
+// TestFlapsAreCounted: once for each time that the database was lost, and not for drills.
+func TestFlapsAreCounted(t *testing.T) {
+	s := State{Mode: Normal}
+	acts := bad(time.Second)
+	acts.Unmerged = 1
+	for i, f := range []Facts{acts, bad(3 * time.Second)} { // a call was served from the files before it was lost
+		if s = Fast().Next(s, f, start); len(s.Outages) != i {
+			t.Errorf("%s: counted %d times", s.Mode, len(s.Outages))
+		}
+	}
+	drill := good(time.Hour)
+	drill.Force = &Force{On: true, By: "anna"}
+	s = State{Mode: Normal}
+	for range 3 {
+		s = Fast().Next(s, drill, start)
+		s = Fast().Next(s, good(time.Hour), start)
+	}
+	if s.Mode != Normal || len(s.Outages) > 0 {
+		t.Errorf("drills count: %+v", s)
+	}
+}
+
 func TestElected(t *testing.T) {
 	f := bad(time.Minute)
 	for winner, refuses := range map[string]bool{"": false, "b": false, "a": true} {
