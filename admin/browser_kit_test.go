@@ -304,6 +304,22 @@ func (w *window) needs(parts ...string) {
 	}
 }
 
+// stands waits until the keyboard stands on the element whose attribute has the value: a browser
+// obeys autofocus with the page's first picture, which may come after the page was loaded.
+func (w *window) stands(attribute, value string) {
+	w.t.Helper()
+	where := func() string {
+		return js[string](w, `document.activeElement?.getAttribute("`+attribute+`") ?? "nothing"`)
+	}
+	on := where()
+	for deadline := time.Now().Add(30 * time.Second); on != value; on = where() {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the keyboard stands on %q, want %q", on, value)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // js asks the browser itself; the page's own scripts stay off.
 func js[T any](w *window, expression string) T {
 	w.t.Helper()

@@ -28,9 +28,7 @@ func TestConsoleInABrowser(t *testing.T) {
 
 	w.open("/console/jobs")
 	w.needs("Sign in", "Admin token of this node")
-	if on := js[string](w, `document.activeElement.id`); on != "token" {
-		t.Errorf("the keyboard stands on %q", on)
-	}
+	w.stands("id", "token")
 	w.expect(http.StatusUnauthorized, chromedp.KeyEvent("wrong"), chromedp.KeyEvent(kb.Enter))
 	w.needs("That is not the token of this node")
 	w.press(chromedp.KeyEvent(testToken), chromedp.KeyEvent(kb.Enter))
@@ -65,9 +63,7 @@ func chooseColumns(t *testing.T, w *window) {
 	before := heads()
 	w.click(`a[href="/console/cluster/columns"]`)
 	w.click(`#c-status button[value="up:status"]`)
-	if on := js[string](w, `document.activeElement.getAttribute("aria-label")`); on != "Move Status up" {
-		t.Errorf("after a move the keyboard stands on %q", on)
-	}
+	w.stands("aria-label", "Move Status up")
 	w.press(chromedp.KeyEvent(kb.Enter)) // once more
 	w.do(chromedp.Click(chromedp.CSS(`#c-uuid input[type=checkbox]`)), chromedp.Click(chromedp.CSS(`#c-live input[type=checkbox]`)))
 	w.click(`button[value="save"]`)
