@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"switchpoint/broker"
-	"switchpoint/broker/outage/mode"
 )
 
 // databaseWait is how long a call of the login path waits for the database (DC4).
@@ -31,7 +30,7 @@ func call[T any](ctx context.Context, s *Store, k kind, there func(context.Conte
 	state := s.State()
 	if !state.Serves() {
 		var no T
-		return no, fmt.Errorf("%w: %s", broker.ErrUnavailable, refuses(state))
+		return no, fmt.Errorf("%w: %s", broker.ErrUnavailable, state.WhyNot())
 	}
 	if state.Mode.Local() {
 		if v, done, err := serve(ctx, s, here, true); done {
@@ -89,13 +88,6 @@ func serve[T any](ctx context.Context, s *Store, here func(context.Context, *loc
 	s.metrics.calls.WithLabelValues(strconv.FormatBool(!only)).Inc()
 	v, err = here(ctx, l)
 	return v, true, err
-}
-
-func refuses(s mode.State) string {
-	if s.Refuses != "" {
-		return s.Refuses
-	}
-	return s.Reason
 }
 
 var errBreaker = fmt.Errorf("%w: the last questions got no answer in time", broker.ErrUnavailable)

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"sync"
 
 	"switchpoint/broker"
 	"switchpoint/broker/outage"
@@ -33,50 +31,26 @@ func (a *app) outageMode() (name, refuses string) {
 		return string(mode.Normal), ""
 	}
 	s := a.outage.State()
-	if s.Serves() {
-		return string(s.Mode), ""
-	}
-	if s.Refuses != "" {
-		return string(s.Mode), s.Refuses
-	}
-	return string(s.Mode), s.Reason
+	return string(s.Mode), s.WhyNot()
 }
 
 // askOutage asks all brokers of this cluster that a [[peer.trust]] names. Who does not answer in time is
 // not among the answers.
 func (a *app) askOutage(ctx context.Context) []outage.Peer {
-	if a.peer == nil {
-		return nil
-	}
-	names := a.peer.Peers(a.broker.Cluster())
-	answers := make([]*outage.Peer, len(names))
-	var wg sync.WaitGroup
-	for i, name := range names {
-		wg.Go(func() {
-			text, err := a.peer.Call(ctx, name, outageMethod, nil)
-			var p outage.Peer
-			if err == nil && json.Unmarshal(text, &p) == nil {
-				answers[i] = &p
-			}
-		})
-	}
-	wg.Wait()
 	var out []outage.Peer
-	for _, p := range answers {
-		if p != nil {
-			out = append(out, *p)
+	for _, p := range askBrokers[outage.Peer](ctx, a, outageMethod, struct{}{}) {
+		if p.err == nil {
+			out = append(out, p.answer)
 		}
 	}
 	return out
 }
 
-// answerOutage answers brokers of this cluster only.
-func (a *app) answerOutage(_ context.Context, from peer.Trust, _ []byte) ([]byte, error) {
-	switch {
-	case from.Cluster != a.broker.Cluster():
-		return nil, &peer.RemoteError{Code: codeOtherCluster, Text: "its mode is told to brokers of cluster " + a.broker.Cluster() + " only"}
-	case a.outage == nil:
-		return nil, &peer.RemoteError{Code: peer.CodeBadRequest, Text: fmt.Sprintf("broker %s has no outage mode", a.broker.Node().Name)}
-	}
-	return json.Marshal(a.outage.Peer())
+func (a *app) answerOutage(_ context.Context, from peer.Trust, body []byte) ([]byte, error) {
+	return answerBroker(a, from, body, "its mode is", func(struct{}) (any, error) {
+		if a.outage == nil {
+			return nil, &peer.RemoteError{Code: peer.CodeBadRequest, Text: fmt.Sprintf("broker %s has no outage mode", a.broker.Node().Name)}
+		}
+		return a.outage.Peer(), nil
+	})
 }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"switchpoint/admin"
@@ -125,57 +123,38 @@ func (a *app) spreadOutage(ctx context.Context, r admin.Request, f *mode.Force) 
 
 // tellOutage brings a word to all other brokers of the cluster that are trusted.
 func (a *app) tellOutage(ctx context.Context, word outageWord) []outageAck {
-	if a.peer == nil {
-		return nil
-	}
-	body, err := json.Marshal(word)
-	if err != nil {
-		return []outageAck{{Node: "all others", Why: err.Error()}}
-	}
-	names := a.peer.Peers(a.broker.Cluster())
-	acks := make([]outageAck, len(names))
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	var wg sync.WaitGroup
-	for i, name := range names {
-		wg.Go(func() {
-			acks[i] = outageAck{Node: name}
-			text, err := a.peer.Call(ctx, name, outageForceMethod, body)
-			if err == nil {
-				err = json.Unmarshal(text, &acks[i])
-			}
-			if err != nil {
-				acks[i].Why = err.Error()
-			}
-		})
+	answers := askBrokers[outageAck](ctx, a, outageForceMethod, word)
+	acks := make([]outageAck, len(answers))
+	for i, b := range answers {
+		acks[i] = b.answer
+		acks[i].Node = b.name
+		if b.err != nil {
+			acks[i].Has, acks[i].Why = false, b.err.Error()
+		}
 	}
-	wg.Wait()
 	return acks
 }
 
 // answerOutageForce takes the word of an operator at another broker of the cluster.
 func (a *app) answerOutageForce(ctx context.Context, from peer.Trust, body []byte) ([]byte, error) {
-	if from.Cluster != a.broker.Cluster() {
-		return nil, &peer.RemoteError{Code: codeOtherCluster, Text: "the mode of brokers of cluster " + a.broker.Cluster() + " is not for others to set"}
-	}
-	var word outageWord
-	if err := json.Unmarshal(body, &word); err != nil {
-		return nil, &peer.RemoteError{Code: peer.CodeBadRequest, Text: "read the word: " + err.Error()}
-	}
-	ack := outageAck{Node: a.broker.Node().Name}
-	switch own := a.broker.Node().Datacenter; {
-	case a.outage == nil:
-		ack.Why = "it has no outage modes"
-	case word.Datacenter != "" && word.Datacenter != own:
-		ack.Why = "it stands in datacenter " + own
-	default:
-		if err := a.outage.SetForce(ctx, word.Force); err != nil {
-			ack.Why = err.Error()
-		} else {
-			ack.Has = true
+	return answerBroker(a, from, body, "words on the outage are", func(word outageWord) (any, error) {
+		ack := outageAck{Node: a.broker.Node().Name}
+		switch own := a.broker.Node().Datacenter; {
+		case a.outage == nil:
+			ack.Why = "it has no outage modes"
+		case word.Datacenter != "" && word.Datacenter != own:
+			ack.Why = "it stands in datacenter " + own
+		default:
+			if err := a.outage.SetForce(ctx, word.Force); err != nil {
+				ack.Why = err.Error()
+			} else {
+				ack.Has = true
+			}
 		}
-	}
-	return json.Marshal(ack)
+		return ack, nil
+	})
 }
 
 func (a *app) showHostCache(context.Context, admin.Request) (any, error) {

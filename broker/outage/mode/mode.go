@@ -76,6 +76,17 @@ type State struct {
 // Serves says whether logins are taken.
 func (s State) Serves() bool { return s.Mode != Draining && s.Refuses == "" }
 
+// WhyNot says why no logins are taken; empty: they are.
+func (s State) WhyNot() string {
+	switch {
+	case s.Serves():
+		return ""
+	case s.Refuses != "":
+		return s.Refuses
+	}
+	return s.Reason
+}
+
 // Profile is how patient a broker is with its database.
 type Profile struct {
 	Name   string
