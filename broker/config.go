@@ -58,6 +58,7 @@ type Setup struct {
 	Assignments  []Assignment           `toml:"assignment"`
 	Users        []LocalUser            `toml:"user"`
 	Limits       Limits                 `toml:"limits" json:",omitzero"`
+	Leases       Leases                 `toml:"leases" json:",omitzero"`
 }
 
 // Directory is a directory with the redirect rules that stand on it (RD1).

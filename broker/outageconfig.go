@@ -11,6 +11,7 @@ import (
 const (
 	OutageAuto      = "auto"
 	OutageHostCache = "hostcache"
+	OutageLeases    = "leases"
 	OutageOff       = "off"
 )
 

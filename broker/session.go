@@ -88,4 +88,5 @@ type ConnectRecord struct {
 	Key     string // Idempotency-Key, scoped to the session
 	KeyLife time.Duration
 	Log     LogRow
+	Lease   LeaseTerms
 }
