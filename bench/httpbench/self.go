@@ -3,14 +3,12 @@ package httpbench
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"time"
+
+	"switchpoint/bench/adminsocket"
 )
 
 // abilities are those that not every build of ours has.
@@ -59,43 +57,18 @@ func (s *stage) ownConfig(v *server, can abilities) string {
 	return b.String()
 }
 
-// admin asks the admin socket of a running process of ours.
-func admin(ctx context.Context, socket, path string, to io.Writer) error {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin"+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("ask the admin socket: %w", err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the admin socket answers %s to %s", res.Status, path)
-	}
-	_, err = io.Copy(to, res.Body)
-	return err
-}
-
 // mallocs is how many objects the process has allocated since it started.
 func mallocs(ctx context.Context, socket string) (float64, error) {
-	const metric = "go_memstats_mallocs_total "
-	var page strings.Builder
-	if err := admin(ctx, socket, "/metrics", &page); err != nil {
+	const metric = "go_memstats_mallocs_total"
+	page, err := adminsocket.Metrics(ctx, socket)
+	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(page.String()) {
-		if value, ok := strings.CutPrefix(line, metric); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
-		}
+	n, ok := page[metric]
+	if !ok {
+		return 0, fmt.Errorf("no %s in /metrics", metric)
 	}
-	return 0, fmt.Errorf("no %s in /metrics", strings.TrimSpace(metric))
+	return n, nil
 }
 
 // profile writes a CPU profile of length d to a file.
@@ -104,7 +77,7 @@ func profile(ctx context.Context, socket, file string, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	err = admin(ctx, socket, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), out)
+	err = adminsocket.Get(ctx, socket, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), out)
 	if closeErr := out.Close(); err == nil {
 		err = closeErr
 	}

@@ -1,16 +1,11 @@
 package ldapserver
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 )
 
 // ErrNotInstalled says that the programs of OpenLDAP are not on this machine.
@@ -39,45 +34,4 @@ func folder(file string, patterns ...string) string {
 		}
 	}
 	return ""
-}
-
-// owner is the user that the server runs as; nil is our own.
-type owner struct{ uid, gid uint32 }
-
-func serverOwner() (*owner, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("openldap")
-	if err != nil {
-		return nil, fmt.Errorf("slapd should not run as root, and its user is not here: %w", err)
-	}
-	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
-	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(errUID, errGID); err != nil {
-		return nil, fmt.Errorf("ids of the user openldap: %w", err)
-	}
-	return &owner{uid: uint32(uid), gid: uint32(gid)}, nil
-}
-
-// own gives a file or folder to the owner.
-func (o *owner) own(path string) error {
-	if o == nil {
-		return nil
-	}
-	return os.Chown(path, int(o.uid), int(o.gid))
-}
-
-// run executes a program as the owner, with input on its standard input.
-func (o *owner) run(ctx context.Context, input io.Reader, argv ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // G204: programs and arguments of this package
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.Dir = "/"
-	cmd.SysProcAttr = o.attributes(false)
-	cmd.Stdin = input
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", filepath.Base(argv[0]), err, bytes.TrimSpace(out))
-	}
-	return string(bytes.TrimSpace(out)), nil
 }

@@ -1,7 +1,6 @@
 package ldapserver
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,18 +11,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"switchpoint/bench/ownserver"
 )
 
 // Bounds of the server's own pace.
 const (
 	startDeadline = 60 * time.Second
 	stopGrace     = 10 * time.Second
-	logTail       = 2000
 )
 
 // Options of Start; all are required.
@@ -42,10 +41,9 @@ type Options struct {
 type Server struct {
 	Addr string // host:port of LDAPS
 
-	o       Options
-	owner   *owner
-	process *os.Process
-	done    chan struct{} // closed when it has ended
+	o     Options
+	owner *ownserver.Owner
+	*ownserver.Process
 }
 
 // Start makes the tree and starts the server; it serves when Start returns.
@@ -59,7 +57,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("start slapd: %w", err)
 	}
 	if err := s.await(ctx); err != nil {
-		err = fmt.Errorf("start slapd: %w; the end of %s:\n%s", err, s.path("log"), s.tail())
+		err = fmt.Errorf("start slapd: %w; the end of %s:\n%s", err, s.path("log"), s.LogEnd())
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -67,9 +65,6 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 
 // URL is the server as a directory's configuration names it.
 func (s *Server) URL() string { return "ldaps://" + s.Addr }
-
-// PID is the server's process.
-func (s *Server) PID() int { return s.process.Pid }
 
 func (s *Server) path(name string) string { return filepath.Join(s.o.Dir, name) }
 
@@ -86,10 +81,10 @@ func (s *Server) prepare(ctx context.Context) (slapd string, err error) {
 	if schemata == "" {
 		return "", fmt.Errorf("its schema files: %w", ErrNotInstalled)
 	}
-	if s.owner, err = serverOwner(); err != nil {
+	if s.owner, err = ownserver.OwnerNamed("openldap"); err != nil {
 		return "", err
 	}
-	if s.Addr, err = settled(s.o.Addr); err != nil {
+	if s.Addr, err = ownserver.Settled(s.o.Addr); err != nil {
 		return "", err
 	}
 	config := s.config(folder("back_mdb.so", "/usr/lib/ldap", "/usr/lib64/openldap", "/usr/lib/*/openldap"), schemata)
@@ -102,7 +97,7 @@ func (s *Server) prepare(ctx context.Context) (slapd string, err error) {
 		defer close(written)
 		_ = w.CloseWithError(writeEntries(w, s.o.Password, s.o.Users)) // an error reaches the reader
 	}()
-	_, err = s.owner.run(ctx, r, slapadd, "-q", "-f", s.path("slapd.conf"))
+	_, err = s.owner.Run(ctx, r, slapadd, "-q", "-f", s.path("slapd.conf"))
 	_ = r.Close() // which ends the writer, too
 	<-written
 	if err != nil {
@@ -113,7 +108,7 @@ func (s *Server) prepare(ctx context.Context) (slapd string, err error) {
 
 func (s *Server) writeFiles(config string) error {
 	for _, dir := range []string{s.o.Dir, s.path("data")} {
-		if err := errors.Join(os.Mkdir(dir, 0o700), s.owner.own(dir)); err != nil {
+		if err := s.owner.Mkdir(dir); err != nil {
 			return err
 		}
 	}
@@ -126,52 +121,18 @@ func (s *Server) writeFiles(config string) error {
 		files[name] = string(text)
 	}
 	for name, text := range files {
-		if err := errors.Join(os.WriteFile(s.path(name), []byte(text), 0o600), s.owner.own(s.path(name))); err != nil {
+		if err := s.owner.WriteFile(s.path(name), []byte(text)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settled gives an address a port that is free.
-func settled(addr string) (string, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return "", fmt.Errorf("an address for slapd: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// launch starts the server. The kernel ends it with the thread that has started it, which therefore
-// belongs to the goroutine that waits for it.
-func (s *Server) launch(slapd string) error {
-	out, err := os.OpenFile(s.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = out.Close() }() // the server has its own
-	// A debug level, even the one that prints next to nothing, keeps slapd in the foreground.
-	cmd := exec.Command(slapd, "-f", s.path("slapd.conf"), "-h", s.URL()+"/", "-d", "none") //nolint:gosec,noctx // G204: our own arguments; Stop ends it
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
-	cmd.SysProcAttr = s.owner.attributes(true)
-	started := make(chan error)
-	s.done = make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
-		}
-		close(s.done)
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.process = cmd.Process
-	return nil
+// launch starts the server. A debug level, even the one that prints next to nothing, keeps slapd in
+// the foreground.
+func (s *Server) launch(slapd string) (err error) {
+	s.Process, err = s.owner.Launch(syscall.SIGTERM, s.path("log"), slapd, "-f", s.path("slapd.conf"), "-h", s.URL()+"/", "-d", "none")
+	return err
 }
 
 // await connects until the server answers with its certificate. slapd writes its pid file after it
@@ -195,7 +156,7 @@ func (s *Server) await(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-s.done:
+		case <-s.Done():
 			return errors.New("it has ended")
 		case <-ctx.Done():
 			return err
@@ -209,8 +170,8 @@ func (s *Server) bound() error {
 	if err != nil {
 		return err
 	}
-	if pid := strings.TrimSpace(string(text)); pid != strconv.Itoa(s.process.Pid) {
-		return fmt.Errorf("the pid file names process %q, want %d", pid, s.process.Pid)
+	if pid := strings.TrimSpace(string(text)); pid != strconv.Itoa(s.PID()) {
+		return fmt.Errorf("the pid file names process %q, want %d", pid, s.PID())
 	}
 	return nil
 }
@@ -229,24 +190,8 @@ func Version(ctx context.Context) string {
 
 // Stop ends the server and waits for it.
 func (s *Server) Stop() error {
-	if s.process == nil {
-		return nil
+	if err := s.Process.Stop(stopGrace, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("stop slapd: %w", err)
 	}
-	_ = s.process.Signal(syscall.SIGTERM) // one that has ended needs no signal
-	select {
-	case <-s.done:
-		return nil
-	case <-time.After(stopGrace):
-		_ = s.process.Kill()
-		<-s.done
-		return errors.New("slapd did not stop in time and was killed")
-	}
-}
-
-func (s *Server) tail() []byte {
-	text, err := os.ReadFile(s.path("log"))
-	if err != nil {
-		return []byte(err.Error())
-	}
-	return bytes.TrimSpace(text[max(0, len(text)-logTail):])
+	return nil
 }

@@ -1,13 +1,8 @@
 package ldapserver_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"switchpoint/bench/ldapserver"
+	"switchpoint/internal/ownca"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,35 +33,21 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// options with a certificate that is its own authority.
+// options with a certificate of their own authority.
 func options(t *testing.T) ldapserver.Options {
 	t.Helper()
 	dir := folder(t)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := ownca.NewFolder(dir, "test CA", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
+	if err := ca.Issue("server", "127.0.0.1"); err != nil {
 		t.Fatal(err)
 	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
+	cert, key := ca.Files("server")
+	return ldapserver.Options{
+		Dir: filepath.Join(dir, "slapd"), Addr: "127.0.0.1:0", CA: ca.CAFile(), Cert: cert, Key: key, Password: "it's one", Users: 7,
 	}
-	o := ldapserver.Options{
-		Dir: filepath.Join(dir, "slapd"), Addr: "127.0.0.1:0", CA: filepath.Join(dir, "cert"), Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"),
-		Password: "it's one", Users: 7,
-	}
-	for name, block := range map[string]*pem.Block{o.Cert: {Type: "CERTIFICATE", Bytes: der}, o.Key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return o
 }
 
 func TestServer(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"switchpoint/bench/adminsocket"
 	"switchpoint/bench/progress"
 )
 
@@ -29,6 +30,9 @@ type chainSpec struct {
 	spread    bool     // lb keeps no client at its broker
 	directory string   // URL in place of the stage's slapd
 	desktops  int      // pooled ones
+	owned     int      // users, from the first, with a desktop of their own
+	postgres  string   // host:port at which the brokers find the database server; empty: its own
+	outage    string   // lines of [broker.outage]
 	env       []string // of the brokers
 }
 
@@ -139,7 +143,7 @@ func (c *chain) launch(node string, env []string) (*process, error) {
 
 // ready waits until a node says that it serves.
 func (c *chain) ready(ctx context.Context, p *process) error {
-	return await(ctx, p, func() error { return adminGet(ctx, c.socket(p.name), "/readyz", io.Discard) })
+	return await(ctx, p, func() error { return adminsocket.Get(ctx, c.socket(p.name), "/readyz", io.Discard) })
 }
 
 // answers waits until gtm gives the balancer's address, and the balancer finds a broker alive.
@@ -168,7 +172,7 @@ func (c *chain) alive(ctx context.Context, addr string) error {
 }
 
 func (c *chain) askAlive(ctx context.Context, addr string) (status int, err error) {
-	roots, err := rootsOf(c.stage.ca.ca())
+	roots, err := rootsOf(c.stage.ca.CAFile())
 	if err != nil {
 		return 0, err
 	}

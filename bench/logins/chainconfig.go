@@ -1,6 +1,7 @@
 package logins
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"strings"
@@ -30,7 +31,7 @@ name = "here"
 }
 
 func (c *chain) monitor() string {
-	return fmt.Sprintf("\n[[monitor]]\nname = \"is_alive\"\nkind = \"https\"\nca = %q\n", c.stage.ca.ca())
+	return fmt.Sprintf("\n[[monitor]]\nname = \"is_alive\"\nkind = \"https\"\nca = %q\n", c.stage.ca.CAFile())
 }
 
 func (c *chain) gtmConfig() string {
@@ -55,7 +56,7 @@ members = [{host = "lb.bench.example", address = %q, port = %s}]
 }
 
 func (c *chain) lbConfig() string {
-	cert, key := c.stage.ca.files("lb")
+	cert, key := c.stage.ca.Files("lb")
 	var b strings.Builder
 	b.WriteString(c.nodeConfig("lb") + c.monitor())
 	fmt.Fprintf(&b, `
@@ -73,7 +74,7 @@ name = "brokers"
 monitor = "is_alive"
 tls = true
 ca = %q
-`, c.lbAddr, cert, key, c.stage.ca.ca())
+`, c.lbAddr, cert, key, c.stage.ca.CAFile())
 	if c.spec.spread {
 		b.WriteString("persistence = \"none\"\n")
 	}
@@ -99,14 +100,17 @@ seed = %q
 trusted_proxies = [%q]
 `, i+1, c.brokerAddrs[i], c.file("home.broker.toml"), c.stage.host)
 	if !c.spec.plain {
-		cert, key := c.stage.ca.files("broker")
+		cert, key := c.stage.ca.Files("broker")
 		fmt.Fprintf(&b, "cert = %q\nkey = %q\n", cert, key)
 	}
 	if c.spec.sqlite {
 		fmt.Fprintf(&b, "\n[broker.database]\nkind = \"sqlite\"\npath = %q\n", c.file("broker.db"))
 	} else {
 		fmt.Fprintf(&b, "\n[broker.database]\nkind = \"postgres\"\nhosts = [%q]\nname = %q\npassword = %q\ntls = \"off\"\n",
-			c.stage.pg.Addr, c.database, "file:"+c.stage.file("password"))
+			cmp.Or(c.spec.postgres, c.stage.pg.Addr), c.database, "file:"+c.stage.file("password"))
+	}
+	if c.spec.outage != "" {
+		fmt.Fprintf(&b, "\n[broker.outage]\n%s", c.spec.outage)
 	}
 	return b.String()
 }
@@ -131,9 +135,16 @@ check = "none"
 [[policy]]
 name = "everybody"
 desktop_pools = ["floor"]
-`, c.spec.directory, c.stage.ca.ca(), ldapserver.Base, ldapserver.Service, "file:"+c.stage.file("password"))
+`, c.spec.directory, c.stage.ca.CAFile(), ldapserver.Base, ldapserver.Service, "file:"+c.stage.file("password"))
 	for i := range c.spec.desktops {
 		fmt.Fprintf(&b, "\n[[desktop]]\nname = \"desk-%d\"\npool = \"floor\"\nhost = \"desk-%d.bench.example\"\n", i+1, i+1)
+	}
+	if c.spec.owned > 0 {
+		b.WriteString("\n[[desktop_pool]]\nname = \"own\"\nkind = \"assigned\"\ncheck = \"none\"\n")
+	}
+	for i := range c.spec.owned {
+		fmt.Fprintf(&b, "\n[[desktop]]\nname = \"own-%d\"\npool = \"own\"\nhost = \"own-%d.bench.example\"\n", i+1, i+1)
+		fmt.Fprintf(&b, "\n[[assignment]]\nuser = %q\ndesktop = \"own-%d\"\n", ldapserver.UserName(i), i+1)
 	}
 	return b.String()
 }

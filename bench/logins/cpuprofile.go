@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchpoint/bench/adminsocket"
 )
 
 // ProfileLine is the CPU of one package.
@@ -30,7 +32,7 @@ func (r *run) profileAlone(ctx context.Context, c *chain) error {
 	failed := make(chan error, 1)
 	go func() {
 		var out bytes.Buffer
-		failed <- adminGet(ctx, c.socket(brokerName(0)), fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(length.Seconds())), &out)
+		failed <- adminsocket.Get(ctx, c.socket(brokerName(0)), fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(length.Seconds())), &out)
 		text <- out.Bytes()
 	}()
 	v, err := r.aloneRun(ctx, c, length+time.Second)

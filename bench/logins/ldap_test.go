@@ -17,6 +17,7 @@ import (
 	ber "github.com/go-asn1-ber/asn1-ber"
 
 	"switchpoint/bench/ldapserver"
+	"switchpoint/internal/ownca"
 )
 
 func TestBER(t *testing.T) {
@@ -79,7 +80,7 @@ func TestPace(t *testing.T) {
 }
 
 // directory starts slapd for the test.
-func directory(t *testing.T, users int) (*ldapserver.Server, *authority) {
+func directory(t *testing.T, users int) (*ldapserver.Server, *ownca.Folder) {
 	t.Helper()
 	s, err := prepareStage("", users)
 	if err != nil {
@@ -90,9 +91,9 @@ func directory(t *testing.T, users int) (*ldapserver.Server, *authority) {
 			t.Error(err)
 		}
 	})
-	cert, key := s.ca.files("slapd")
+	cert, key := s.ca.Files("slapd")
 	s.ldap, err = ldapserver.Start(t.Context(), ldapserver.Options{
-		Dir: s.file("slapd"), Addr: s.host + ":0", CA: s.ca.ca(), Cert: cert, Key: key, Password: "service", Users: users,
+		Dir: s.file("slapd"), Addr: s.host + ":0", CA: s.ca.CAFile(), Cert: cert, Key: key, Password: "service", Users: users,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +114,7 @@ func secret(t *testing.T, password string) string {
 // TestDirectory: the raw client against a real slapd, and through the slow door.
 func TestDirectory(t *testing.T) {
 	server, ca := directory(t, 20)
-	t20 := task{Users: 20, CA: ca.ca(), LDAP: server.Addr, Service: secret(t, "service"), Clients: 4, For: 300 * time.Millisecond}
+	t20 := task{Users: 20, CA: ca.CAFile(), LDAP: server.Addr, Service: secret(t, "service"), Clients: 4, For: 300 * time.Millisecond}
 	r, err := runRawLDAP(t.Context(), t20, func(string) error { return nil })
 	if err != nil || r.Failed > 0 || r.OK < 5 {
 		t.Fatalf("%+v, %v", r, err)
@@ -124,7 +125,7 @@ func TestDirectory(t *testing.T) {
 	}
 
 	const perSec = 20
-	cert, key := ca.files("slow")
+	cert, key := ca.Files("slow")
 	host, _, err := net.SplitHostPort(server.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -133,14 +134,14 @@ func TestDirectory(t *testing.T) {
 	addr := make(chan string, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		slow := task{LDAP: server.Addr, CA: ca.ca(), Listen: host + ":0", Cert: cert, KeyFile: key, PerSec: perSec}
+		slow := task{LDAP: server.Addr, CA: ca.CAFile(), Listen: host + ":0", Cert: cert, KeyFile: key, PerSec: perSec}
 		if err := serveSlowly(ctx, slow, func(a string) error { addr <- a; return nil }); err != nil {
 			t.Error(err)
 		}
 	})
 	defer wg.Wait()
 	defer cancel()
-	through := task{Users: 20, CA: ca.ca(), LDAP: <-addr}
+	through := task{Users: 20, CA: ca.CAFile(), LDAP: <-addr}
 	search, err := dialLDAP(t.Context(), through)
 	if err != nil {
 		t.Fatal(err)

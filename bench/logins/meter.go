@@ -41,7 +41,7 @@ func (c *chain) meter() meter {
 		},
 	}
 	if !c.spec.sqlite {
-		m[whoPostgres] = func() (time.Duration, error) { return cpuOfFamily(s.pgPID) }
+		m[whoPostgres] = func() (time.Duration, error) { return cpuOfFamily(s.pg.PID()) }
 	}
 	if !c.spec.alone {
 		m[whoGTM] = func() (time.Duration, error) { return cpuOf(c.gtm.pid()) }

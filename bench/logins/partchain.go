@@ -52,7 +52,7 @@ func (r *run) chainOn(ctx context.Context, store string) error {
 		t := c.clients()
 		t.Kept = m.kept
 		name := fmt.Sprintf("login, %s, %s", m.name, store)
-		held, err := r.highest(ctx, name, c, t)
+		held, err := r.highest(ctx, name, c.meter(), t)
 		if err != nil {
 			return err
 		}
@@ -118,16 +118,16 @@ func (r *run) warm(ctx context.Context, c *chain, t task) error {
 }
 
 // highest searches the highest rate that the chain sustains and holds it for a while.
-func (r *run) highest(ctx context.Context, name string, c *chain, t task) (*Measured, error) {
+func (r *run) highest(ctx context.Context, name string, m meter, t task) (*Measured, error) {
 	rate := r.o.Rate
 	if rate == 0 {
 		var err error
-		if rate, err = r.find(ctx, name, t, c.meter(), searchStart); err != nil {
+		if rate, err = r.find(ctx, name, t, m, searchStart); err != nil {
 			return nil, err
 		}
 		rate *= holdPart
 	}
-	return r.hold(ctx, name, c.meter(), t, rate)
+	return r.hold(ctx, name, m, t, rate)
 }
 
 // hold runs a rate for a while; one that it cannot hold is lowered, unless it was asked for.
@@ -201,7 +201,7 @@ func (r *run) journeys(ctx context.Context) error {
 		return err
 	}
 	const name = "whole journey, new TLS connection each, postgres"
-	v, err := r.highest(ctx, name, c, t)
+	v, err := r.highest(ctx, name, c.meter(), t)
 	if err != nil {
 		return err
 	}

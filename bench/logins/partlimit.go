@@ -103,7 +103,7 @@ func (r *run) aloneRun(ctx context.Context, c *chain, length time.Duration) (*Me
 // rawDirectory is one run of search and bind.
 func (r *run) rawDirectory(ctx context.Context) (float64, error) {
 	s := r.stage
-	t := task{Role: roleLDAP, Users: s.users, CA: s.ca.ca(), LDAP: s.ldap.Addr, Service: s.file("password"), Clients: rawClients, For: r.o.Probe}
+	t := task{Role: roleLDAP, Users: s.users, CA: s.ca.CAFile(), LDAP: s.ldap.Addr, Service: s.file("password"), Clients: rawClients, For: r.o.Probe}
 	v, err := r.load(ctx, "search and bind", t, nil)
 	if err != nil {
 		return 0, err

@@ -30,7 +30,7 @@ func (r *run) steps(ctx context.Context) error {
 			return err
 		}
 		t := task{
-			Role: roleSteps, Profile: profile, People: people, CA: r.stage.ca.ca(), Vars: map[string]string{"url": "https://" + c.lbAddr},
+			Role: roleSteps, Profile: profile, People: people, CA: r.stage.ca.CAFile(), Vars: map[string]string{"url": "https://" + c.lbAddr},
 			Rate: stepsRate, For: r.o.Probe, Poisson: true,
 		}
 		if r.o.Quick {

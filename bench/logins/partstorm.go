@@ -34,8 +34,8 @@ func (r *run) storm(ctx context.Context) error {
 // it, and how it comes back.
 func (r *run) slow(ctx context.Context) error {
 	s := r.stage
-	cert, key := s.ca.files("slow")
-	door, err := s.client(task{Role: roleSlow, LDAP: s.ldap.Addr, CA: s.ca.ca(), Listen: s.host + ":0", Cert: cert, KeyFile: key, PerSec: r.o.SlowRate})
+	cert, key := s.ca.Files("slow")
+	door, err := s.client(task{Role: roleSlow, LDAP: s.ldap.Addr, CA: s.ca.CAFile(), Listen: s.host + ":0", Cert: cert, KeyFile: key, PerSec: r.o.SlowRate})
 	if err != nil {
 		return err
 	}

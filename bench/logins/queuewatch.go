@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"switchpoint/bench/adminsocket"
 )
 
 // Metrics of a broker's queue.
@@ -58,7 +60,7 @@ func (c *chain) watchQueue(ctx context.Context) queueWatch {
 	var w queueWatch
 	var high time.Time
 	for sleep(ctx, watchEvery) {
-		m, err := readMetrics(ctx, c.socket(brokerName(0)))
+		m, err := adminsocket.Metrics(ctx, c.socket(brokerName(0)))
 		if err != nil {
 			w.err = err
 			continue

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"time"
 )
 
 // Report is what a run saw.
@@ -35,6 +36,8 @@ type Row struct {
 type Measured struct {
 	Name string  `json:"name"`
 	Rate float64 `json:"offered_rate,omitempty"` // logins/s; 0: a closed loop
+	// Began is when the first login was due: Seconds count from here.
+	Began time.Time `json:"began"`
 	*Result
 	CPU CPU `json:"cpu"`
 }

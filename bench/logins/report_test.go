@@ -125,13 +125,6 @@ func TestQueueWatch(t *testing.T) {
 	}
 }
 
-func TestMetricsPage(t *testing.T) {
-	m := parseMetrics(strings.NewReader("# HELP a x\n# TYPE a gauge\na 12\nb{c=\"d\"} 3\ne 1.5e3\nbad\n"))
-	if m["a"] != 12 || m["e"] != 1500 || len(m) != 3 {
-		t.Errorf("%v", m)
-	}
-}
-
 // spin uses CPU.
 func spin(until time.Time) (n int) {
 	for time.Now().Before(until) {

@@ -30,35 +30,11 @@ type run struct {
 // Run starts everything, measures the parts, and removes everything again. With an error that is of some
 // parts there is a report of the others.
 func Run(ctx context.Context, o Options) (report *Report, err error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
-	if o, err = o.withDefaults(); err != nil {
-		return nil, err
-	}
-	if _, err := raiseDescriptors(); err != nil {
-		return nil, err
-	}
-	r := &run{o: o, bar: progress.New(o.Progress), report: newReport(), seed: 1}
-	defer r.bar.Clear()
-	r.bar.Say("starting PostgreSQL and slapd")
-	r.stage, err = prepareStage(o.Self, o.Users)
-	if r.stage != nil {
-		defer func() { err = errors.Join(err, r.stage.keepLogs(o.Logs), r.stage.close()) }()
-	}
+	r, err := begin(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	buffers := "512MB"
-	if o.Quick {
-		buffers = "64MB"
-	}
-	if err := r.stage.startServers(ctx, buffers); err != nil {
-		return nil, err
-	}
-	if err := r.describe(ctx); err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, r.end()) }()
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
@@ -78,6 +54,48 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		}
 	}
 	return r.report, err
+}
+
+// begin starts the servers; end stops them.
+func begin(ctx context.Context, o Options) (*run, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := raiseDescriptors(); err != nil {
+		return nil, err
+	}
+	r := &run{o: o, bar: progress.New(o.Progress), report: newReport(), seed: 1}
+	r.bar.Say("starting PostgreSQL and slapd")
+	if r.stage, err = prepareStage(o.Self, o.Users); err == nil {
+		err = r.serve(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.end())
+	}
+	return r, nil
+}
+
+func (r *run) serve(ctx context.Context) error {
+	buffers := "512MB"
+	if r.o.Quick {
+		buffers = "64MB"
+	}
+	if err := r.stage.startServers(ctx, buffers); err != nil {
+		return err
+	}
+	return r.describe(ctx)
+}
+
+func (r *run) end() error {
+	r.bar.Clear()
+	if r.stage == nil {
+		return nil
+	}
+	return errors.Join(r.stage.keepLogs(r.o.Logs), r.stage.close())
 }
 
 // describe fills in what stands beside the figures.
@@ -111,7 +129,7 @@ func version(ctx context.Context, self string) string {
 
 // clientsOf are thin clients of a chain.
 func (c *chain) clients() task {
-	t := task{Role: roleClients, Users: c.stage.users, Name: steered, CA: c.stage.ca.ca(), TLS: !c.spec.plain, Key: true}
+	t := task{Role: roleClients, Users: c.stage.users, Name: steered, CA: c.stage.ca.CAFile(), TLS: !c.spec.plain, Key: true}
 	if c.spec.alone {
 		t.Targets = c.brokerAddrs
 		return t
@@ -144,10 +162,10 @@ func (r *run) load(ctx context.Context, name string, t task, m meter) (*Measured
 	if err != nil {
 		return nil, err
 	}
+	out := &Measured{Name: name, Rate: t.Rate, Result: &Result{}, Began: time.Now()}
 	if _, err := io.WriteString(p.stdin, "go\n"); err != nil {
 		return nil, p.fault(err)
 	}
-	out := &Measured{Name: name, Rate: t.Rate, Result: &Result{}}
 	if err := r.watch(name, t, func() error { return p.read(out.Result) }); err != nil {
 		return nil, errors.Join(ctx.Err(), err)
 	}

@@ -8,11 +8,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
 
 	"switchpoint/bench/ldapserver"
 	"switchpoint/bench/pgserver"
+	"switchpoint/internal/ownca"
 )
 
 // stage is what all chains of a run have in common: a folder, an authority, the database server and
@@ -21,10 +21,9 @@ type stage struct {
 	dir      string
 	self     string // our own binary
 	host     string // loopback address of all servers
-	ca       *authority
+	ca       *ownca.Folder
 	users    int
 	pg       *pgserver.Server
-	pgPID    int
 	ldap     *ldapserver.Server
 	password string // of the database's user and of the directory's service account
 	n        int    // of logs and chains so far
@@ -59,7 +58,7 @@ func (s *stage) files() (err error) {
 		return err
 	}
 	for _, name := range []string{"lb", "broker", "slapd", "slow"} {
-		if err := s.ca.issue(name, s.host, steered); err != nil {
+		if err := s.ca.Issue(name, s.host, steered); err != nil {
 			return err
 		}
 	}
@@ -83,21 +82,13 @@ func (s *stage) startServers(ctx context.Context, sharedBuffers string) (err err
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(s.file("postgres/data/postmaster.pid"))
-	if err != nil {
-		return err
-	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	if s.pgPID, err = strconv.Atoi(first); err != nil {
-		return fmt.Errorf("PostgreSQL's pid file: %w", err)
-	}
 	// The password is of letters and digits alone.
 	if _, err := s.pg.SQL(ctx, "postgres", "CREATE ROLE switchpoint LOGIN PASSWORD '"+s.password+"'"); err != nil {
 		return err
 	}
-	cert, key := s.ca.files("slapd")
+	cert, key := s.ca.Files("slapd")
 	s.ldap, err = ldapserver.Start(ctx, ldapserver.Options{
-		Dir: s.file("slapd"), Addr: s.host + ":0", CA: s.ca.ca(), Cert: cert, Key: key, Password: s.password, Users: s.users,
+		Dir: s.file("slapd"), Addr: s.host + ":0", CA: s.ca.CAFile(), Cert: cert, Key: key, Password: s.password, Users: s.users,
 	})
 	return err
 }
@@ -164,4 +155,9 @@ func (s *stage) ports(n int) ([]string, error) {
 		out = append(out, l.Addr().String())
 	}
 	return out, nil
+}
+
+// newAuthority makes the CA of a run, whose certificate it writes to dir/ca.pem.
+func newAuthority(dir string) (*ownca.Folder, error) {
+	return ownca.NewFolder(dir, "Switchpoint bench CA", 48*time.Hour)
 }

@@ -38,10 +38,10 @@ func (f *fakeBroker) serve(t testing.TB) (addr, ca string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.issue("broker", steered); err != nil {
+	if err := a.Issue("broker", steered); err != nil {
 		t.Fatal(err)
 	}
-	certFile, keyFile := a.files("broker")
+	certFile, keyFile := a.Files("broker")
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func (f *fakeBroker) serve(t testing.TB) (addr, ca string) {
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return s.Listener.Addr().String(), a.ca()
+	return s.Listener.Addr().String(), a.CAFile()
 }
 
 func (f *fakeBroker) answer(w http.ResponseWriter, r *http.Request) {

@@ -8,7 +8,8 @@
 //     the server's user may enter.
 //   - PostgreSQL refuses to run as root. Started by root it runs as the user postgres, which the
 //     package of the distribution makes, and is given what lies in its folder, nothing else.
-//   - The server ends with the process that started it, however that ends.
+//   - The server ends with the process that started it, however that ends; only one that is paused then
+//     stays.
 //
 // Failure rules: a server that is not installed is an error that names the package; one that does not
 // start is an error with the end of its log.

@@ -1,13 +1,9 @@
 package pgserver
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 )
@@ -36,49 +32,4 @@ func Program(name string) (string, error) {
 		return path, nil
 	}
 	return "", fmt.Errorf("%s: %w", name, ErrNotInstalled)
-}
-
-// owner is the user that the server runs as; nil is our own.
-type owner struct{ uid, gid uint32 }
-
-func serverOwner() (*owner, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not run as root, and its user is not here: %w", err)
-	}
-	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
-	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(errUID, errGID); err != nil {
-		return nil, fmt.Errorf("ids of the user postgres: %w", err)
-	}
-	return &owner{uid: uint32(uid), gid: uint32(gid)}, nil
-}
-
-// own gives a file or folder to the owner.
-func (o *owner) own(path string) error {
-	if o == nil {
-		return nil
-	}
-	return os.Chown(path, int(o.uid), int(o.gid))
-}
-
-// run executes a program of PostgreSQL as the owner, with input on its standard input.
-func (o *owner) run(ctx context.Context, input string, argv ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // G204: programs and arguments of this package
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.Dir = "/"
-	cmd.SysProcAttr = o.attributes(false)
-	cmd.Stdin = bytes.NewReader([]byte(input))
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
-	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", filepath.Base(argv[0]), err)
-	}
-	return string(bytes.TrimSpace(out)), nil
 }

@@ -1,7 +1,6 @@
 package pgserver
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,19 +8,19 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
+
+	"switchpoint/bench/ownserver"
 )
 
 // Bounds of the server's own pace.
 const (
 	startDeadline = 60 * time.Second
 	stopGrace     = 20 * time.Second
-	logTail       = 2000
 )
 
 // Options of Start. Dir and Password are required.
@@ -41,12 +40,11 @@ type Options struct {
 type Server struct {
 	Addr string // host:port over TCP
 
-	o       Options
-	owner   *owner
-	psql    string
-	log     string
-	process *os.Process
-	done    chan struct{} // closed when it has ended
+	o     Options
+	owner *ownserver.Owner
+	psql  string
+	log   string
+	*ownserver.Process
 }
 
 // Start makes the server's data and starts it; it serves when Start returns.
@@ -60,7 +58,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	if err := s.await(ctx); err != nil {
-		err = fmt.Errorf("start PostgreSQL: %w; the end of %s:\n%s", err, s.log, s.tail())
+		err = fmt.Errorf("start PostgreSQL: %w; the end of %s:\n%s", err, s.log, s.LogEnd())
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -75,13 +73,13 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.psql, err = Program("psql"); err != nil {
 		return err
 	}
-	if s.owner, err = serverOwner(); err != nil {
+	if s.owner, err = ownserver.OwnerNamed("postgres"); err != nil {
 		return err
 	}
-	if s.Addr, err = settled(s.Addr); err != nil {
+	if s.Addr, err = ownserver.Settled(s.Addr); err != nil {
 		return err
 	}
-	if err := os.Mkdir(s.o.Dir, 0o700); err != nil {
+	if err := s.owner.Mkdir(s.o.Dir); err != nil {
 		return err
 	}
 	files := map[string]string{"password": s.o.Password + "\n"}
@@ -96,15 +94,11 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		files[name] = string(text)
 	}
 	for name, text := range files {
-		path := filepath.Join(s.o.Dir, name)
-		if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), s.owner.own(path)); err != nil {
+		if err := s.owner.WriteFile(filepath.Join(s.o.Dir, name), []byte(text)); err != nil {
 			return err
 		}
 	}
-	if err := s.owner.own(s.o.Dir); err != nil {
-		return err
-	}
-	if _, err = s.owner.run(ctx, "", initdb, "--pgdata="+s.data(), "--username=postgres", "--pwfile="+filepath.Join(s.o.Dir, "password"),
+	if _, err = s.owner.Run(ctx, nil, initdb, "--pgdata="+s.data(), "--username=postgres", "--pwfile="+filepath.Join(s.o.Dir, "password"),
 		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"); err != nil {
 		return fmt.Errorf("%w (the server's user must be able to enter every folder above %s)", err, s.o.Dir)
 	}
@@ -113,18 +107,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 
 func (s *Server) data() string { return filepath.Join(s.o.Dir, "data") }
 
-// settled gives an address a port that is free.
-func settled(addr string) (string, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return "", fmt.Errorf("an address for PostgreSQL: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
 // arguments is the server's command line.
 func (s *Server) arguments() []string {
-	host, port, _ := net.SplitHostPort(s.Addr) // settled made it
+	host, port, _ := net.SplitHostPort(s.Addr) // prepare made it
 	settings := map[string]string{
 		"listen_addresses": host, "port": port, "unix_socket_directories": s.o.Dir, "fsync": "on", "timezone": "UTC",
 	}
@@ -141,40 +126,14 @@ func (s *Server) arguments() []string {
 	return args
 }
 
-// launch starts the server. The kernel ends it with the thread that has started it, which therefore
-// belongs to the goroutine that waits for it.
+// launch starts the server. SIGINT is PostgreSQL's fast shutdown.
 func (s *Server) launch() error {
 	program, err := Program("postgres")
 	if err != nil {
 		return err
 	}
-	out, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = out.Close() }()             // the server has its own
-	cmd := exec.Command(program, s.arguments()...) //nolint:gosec,noctx // G204: our own arguments; Stop ends it
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
-	// SIGINT is PostgreSQL's fast shutdown. Its own group: Ctrl-C is for us, who then stop it.
-	cmd.SysProcAttr = s.owner.attributes(true)
-	started := make(chan error)
-	s.done = make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
-		}
-		close(s.done)
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.process = cmd.Process
-	return nil
+	s.Process, err = s.owner.Launch(syscall.SIGINT, s.log, append([]string{program}, s.arguments()...)...)
+	return err
 }
 
 // await asks over the socket, where nobody else can answer, until the server does.
@@ -189,7 +148,7 @@ func (s *Server) await(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-s.done:
+		case <-s.Done():
 			return errors.New("it has ended")
 		case <-ctx.Done():
 			return err
@@ -206,7 +165,7 @@ func (s *Server) port() string {
 // SQL runs statements as superuser and returns what psql prints: rows without headings, columns
 // parted by "|".
 func (s *Server) SQL(ctx context.Context, database, sql string) (string, error) {
-	return s.owner.run(ctx, sql, append([]string{s.psql, "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--file=-"},
+	return s.owner.Run(ctx, strings.NewReader(sql), append([]string{s.psql, "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--file=-"},
 		s.Socket(database)...)...)
 }
 
@@ -217,7 +176,7 @@ func (s *Server) Run(ctx context.Context, program string, args ...string) (strin
 	if err != nil {
 		return "", err
 	}
-	return s.owner.run(ctx, "", append([]string{path}, args...)...)
+	return s.owner.Run(ctx, nil, append([]string{path}, args...)...)
 }
 
 // Socket are the options with which the clients of PostgreSQL reach the server as superuser.
@@ -239,27 +198,12 @@ func (s *Server) Version(ctx context.Context) (string, error) {
 // LogFile is where the server writes what it has to say.
 func (s *Server) LogFile() string { return s.log }
 
-// Stop ends the server with all that it does, and waits for it.
+// Stop ends the server with all that it does, and waits for it. The immediate shutdown that follows when
+// it does not obey gives its shared memory back, which SIGKILL would not.
 func (s *Server) Stop() error {
-	if s.process == nil {
-		return nil
+	s.Resume()
+	if err := s.Process.Stop(stopGrace, syscall.SIGQUIT); err != nil {
+		return fmt.Errorf("stop PostgreSQL: %w", err)
 	}
-	_ = s.process.Signal(syscall.SIGINT) // one that has ended needs no signal
-	select {
-	case <-s.done:
-		return nil
-	case <-time.After(stopGrace):
-		// Immediate shutdown: it gives its shared memory back, which SIGKILL would not.
-		_ = s.process.Signal(syscall.SIGQUIT)
-		<-s.done
-		return errors.New("PostgreSQL did not stop in time and was made to")
-	}
-}
-
-func (s *Server) tail() []byte {
-	text, err := os.ReadFile(s.log)
-	if err != nil {
-		return []byte(err.Error())
-	}
-	return bytes.TrimSpace(text[max(0, len(text)-logTail):])
+	return nil
 }

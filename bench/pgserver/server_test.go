@@ -1,12 +1,14 @@
 package pgserver_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"switchpoint/bench/pgserver"
 )
@@ -71,5 +73,52 @@ func TestServerThatCannotStart(t *testing.T) {
 	t.Setenv("PATH", "")
 	if _, err := pgserver.Program("no-such-program"); !errors.Is(err, pgserver.ErrNotInstalled) {
 		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// TestVanish: a server that is paused or killed answers nobody, and has all its rows when it is back.
+func TestVanish(t *testing.T) {
+	s, err := pgserver.Start(t.Context(), pgserver.Options{Dir: folder(t), Addr: "127.0.0.1:0", Password: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	if _, err := s.SQL(t.Context(), "postgres", "CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	ask := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.SQL(ctx, "postgres", "SELECT 1")
+		return err
+	}
+	if err := s.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if ask() == nil {
+		t.Error("a paused server answers")
+	}
+	s.Resume()
+	if got, err := s.SQL(t.Context(), "postgres", "SELECT n FROM kept"); err != nil || got != "1" {
+		t.Errorf("after a pause: %q, %v", got, err)
+	}
+	addr := s.Addr
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if ask() == nil {
+		t.Error("a killed server answers")
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.SQL(t.Context(), "postgres", "SELECT n FROM kept"); err != nil || got != "1" || s.Addr != addr {
+		t.Errorf("after it was killed: %q, %v, at %s", got, err, s.Addr)
+	}
+	if err := s.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Errorf("stop a paused server: %v", err)
 	}
 }

@@ -129,7 +129,7 @@ func newApp(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *app,
 			Listen: cfg.Admin.Listen, Cert: cfg.Admin.Cert, Key: cfg.Admin.Key, TokenFile: cfg.Admin.TokenFile,
 		},
 		Log: log.With("room", "admin"), Metrics: a.registry, Ready: a.ready, Routes: a.routes(),
-		Name: cfg.Node.Name, Pages: a.consolePages(),
+		Name: cfg.Node.Name, Pages: a.consolePages(), Notice: a.servedFrom,
 	}); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ func assignmentsCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(importAssignmentsCommand(), exportAssignmentsCommand())
+	cmd.AddCommand(importAssignmentsCommand(), addAssignmentCommand(), exportAssignmentsCommand())
 	return cmd
 }
 
@@ -102,6 +103,31 @@ func importAssignments(cmd *cobra.Command, node, file string, dryRun bool) error
 		return errors.New("the file has lines that cannot be imported")
 	}
 	return nil
+}
+
+func addAssignmentCommand() *cobra.Command {
+	var node, directory, why string
+	cmd := &cobra.Command{
+		Use:   "add USER DESKTOP --node STATE_DIR",
+		Short: "Give a user a desktop that is nobody's",
+		Long: `Make a desktop a user's own: as a substitute for one that is broken, say. It must stand in no pooled pool,
+be nobody's, and nobody may work on it. It works without the database, too: then the user sees it at the
+broker that is asked, and at the others once the database is back. A desktop that was given to
+somebody else by then stays his; the log says so.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usagef(cmd, "name a user and a desktop")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return operate(cmd, node, "assignments/add", url.Values{"user": {args[0]}, "desktop": {args[1]}, "directory": {directory}, "why": {why}})
+		},
+	}
+	addNodeFlag(cmd, &node)
+	cmd.Flags().StringVar(&directory, "directory", "", "of the user (default: the first of the setup)")
+	cmd.Flags().StringVar(&why, "reason", "", "why, for the log")
+	return cmd
 }
 
 func exportAssignmentsCommand() *cobra.Command {

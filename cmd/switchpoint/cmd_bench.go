@@ -17,7 +17,7 @@ func benchCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(benchHealthCommand(), benchHTTPCommand(), benchClusterCommand(), benchLoginsCommand(), benchStormCommand())
+	cmd.AddCommand(benchHealthCommand(), benchHTTPCommand(), benchClusterCommand(), benchLoginsCommand(), benchStormCommand(), benchOutageCommand())
 	return cmd
 }
 

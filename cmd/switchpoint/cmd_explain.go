@@ -232,7 +232,9 @@ func ask(ctx context.Context, node, method, path string, body []byte, out any) e
 	if filepath.Base(node) != admin.SocketName {
 		socket = filepath.Join(node, admin.SocketName)
 	}
-	return admin.NewClient(socket).Do(ctx, method, path, body, out)
+	c := admin.NewClient(socket)
+	c.Note = func(text string) { tellNote(ctx, text) }
+	return c.Do(ctx, method, path, body, out)
 }
 
 func printLines(w io.Writer, lines []string) error {

@@ -120,7 +120,7 @@ func printGTM(out io.Writer, s gtm.Status, now time.Time) error {
 		for _, p := range n.Pools {
 			line("  %s %s\t%s\t%s\t%s", sign(p.In), p.Datacenter, inOut(p.In), age(p.Since, now), poolWhy(p))
 			for _, m := range p.Members {
-				line("      %s %s\t%s\t%s\t%s", sign(m.Serving), m.ID[strings.LastIndex(m.ID, "/")+1:], m.State, age(m.Since, now), memberFacts(m))
+				line("      %s %s\t%s\t%s\t%s", sign(m.Serving), m.ID[strings.LastIndex(m.ID, "/")+1:], m.State, age(m.Since, now), memberFacts(m, now))
 			}
 		}
 		for _, i := range n.Ignored {
@@ -207,16 +207,20 @@ func poolWhy(p steer.PoolStatus) string {
 		text = p.Why
 	}
 	if p.Shed > 0 {
-		text += fmt.Sprintf("; %.0f%% of its clients go elsewhere", p.Shed*100)
+		text += fmt.Sprintf("; it %s, %.0f%% of its clients go elsewhere", p.ShedWhy, p.Shed*100)
 	}
 	return text
 }
 
-func memberFacts(m steer.MemberStatus) string {
-	if m.Spare < 0 {
-		return m.Reason
+func memberFacts(m steer.MemberStatus, now time.Time) string {
+	text := m.Reason
+	if m.Spare >= 0 {
+		text += fmt.Sprintf(", %d spare", m.Spare)
 	}
-	return strings.TrimPrefix(fmt.Sprintf("%s, %d spare", m.Reason, m.Spare), ", ")
+	if m.Mode != "" {
+		text += ", mode " + modeText(m.Mode, m.ModeSince, now)
+	}
+	return strings.TrimPrefix(text, ", ")
 }
 
 // age is how long ago something began, short.

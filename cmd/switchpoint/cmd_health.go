@@ -44,7 +44,7 @@ func healthListCommand() *cobra.Command {
 			_, _ = fmt.Fprintln(w, "ADDRESS\tMONITOR\tSTATE\tSINCE\tTTFB\tMODE\tREASON")
 			for _, l := range lines {
 				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f ms\t%s\t%s\n",
-					l.Address, l.Monitor, l.State, since(l.Since), l.TTFB, l.Mode, l.Reason)
+					l.Address, l.Monitor, l.State, since(l.Since), l.TTFB, modeText(l.Mode, l.ModeSince, time.Now()), l.Reason)
 			}
 			return w.Flush()
 		},
@@ -181,6 +181,17 @@ func since(t time.Time) string {
 		return "-"
 	}
 	return time.Since(t).Truncate(time.Second).String()
+}
+
+// modeText is the mode that a target says, and for how long it has.
+func modeText(mode string, since, now time.Time) string {
+	switch {
+	case mode == "":
+		return "-"
+	case since.IsZero():
+		return mode
+	}
+	return mode + " for " + age(since, now)
 }
 
 // eventLine tells one moment of a check's past.

@@ -50,7 +50,7 @@ func lbStatusCommand() *cobra.Command {
 				e.SetIndent("", "  ")
 				return e.Encode(s)
 			}
-			return printLB(cmd.OutOrStdout(), s)
+			return printLB(cmd.OutOrStdout(), s, time.Now())
 		},
 	}
 	addNodeFlag(cmd, &node)
@@ -115,7 +115,7 @@ func oneMember(cmd *cobra.Command, args []string) error {
 }
 
 // printLB writes a status as tables that are looked at rather than read.
-func printLB(out io.Writer, s lb.Status) error {
+func printLB(out io.Writer, s lb.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	line("LISTENER\tADDRESS\tMODE\tPOOL\tCONNECTIONS")
@@ -128,14 +128,14 @@ func printLB(out io.Writer, s lb.Status) error {
 	}
 	for _, p := range s.Pools {
 		line("\n%s", poolLine(p))
-		line("  MEMBER\tADDRESS\tSTATE\tSHARE\tIN FLIGHT\tBOUND\tWEIGHT\tTTFB\tANSWERS\tWHY")
+		line("  MEMBER\tADDRESS\tSTATE\tMODE\tSHARE\tIN FLIGHT\tBOUND\tWEIGHT\tTTFB\tANSWERS\tWHY")
 		total := uint64(0)
 		for _, m := range p.Members {
 			total += m.Lately
 		}
 		for _, m := range p.Members {
-			line("  %s %s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s", sign(m.Takes), m.Name, m.Address, m.State,
-				shareOf(m.Lately, total), inFlight(m), m.Bound, weightText(m), ttfbText(m), counts(m.Requests), memberWhy(m))
+			line("  %s %s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s", sign(m.Takes), m.Name, m.Address, m.State,
+				modeText(m.Mode, m.ModeSince, now), shareOf(m.Lately, total), inFlight(m), m.Bound, weightText(m), ttfbText(m), counts(m.Requests), memberWhy(m))
 		}
 	}
 	return w.Flush()

@@ -112,7 +112,7 @@ func TestLBCommands(t *testing.T) {
 		{"lb status", 0, []string{
 			"LISTENER ADDRESS MODE POOL CONNECTIONS\nweb " + web + " http brokers 0\n", " tcp reserve 0\n",
 			"\nbrokers least-response-time, persistence source-address: the members that are up serve\n",
-			"- dead 127.0.0.1:1 down 0 % 0 0 1 - - connection refused",
+			"- dead 127.0.0.1:1 down - 0 % 0 0 1 - - connection refused",
 		}},
 		{"lb status reserve", 0, []string{"reserve round-robin, persistence none: ", "in reserve: members of a higher priority are enough"}},
 		{"lb status nothing", 1, []string{`"nothing" is no pool of this node; it has brokers, reserve`}},

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -12,13 +13,13 @@ func limitsCommand() *cobra.Command {
 	list := limitsListCommand()
 	cmd := &cobra.Command{
 		Use:   "limits",
-		Short: "Who may not sign in for a while after too many failures",
+		Short: "Who may not sign in for a while",
 		Long:  list.Long,
 		Args:  noArgs,
 		RunE:  list.RunE,
 	}
 	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, limitsLiftCommand())
+	cmd.AddCommand(list, limitsLiftCommand(), limitsBlockCommand())
 	return cmd
 }
 
@@ -44,7 +45,7 @@ func limitsListCommand() *cobra.Command {
 		Use:   "list --node STATE_DIR",
 		Short: "Blocks of the cluster, with whom they stop and for how long",
 		Long: `List the blocks of the cluster: of a user at an address, of a user everywhere except where he has
-signed in before, or of an address. LEVEL says the how many-th in a row it is: each lasts twice as long as
+signed in before, of an address, or of a user by an operator. LEVEL says the how many-th in a row it is: each lasts twice as long as
 the one before. SITE ID is the broker that made it.
 
 --columns takes, in the order wanted: ` + columnKeys(limitColumns()),
@@ -98,5 +99,29 @@ brokers of the cluster within a second, and the failures behind them are forgott
 	cmd.Flags().StringVar(&user, "user", "", "name as it is typed at sign-in")
 	cmd.Flags().StringVar(&address, "address", "", "address of the client")
 	cmd.Flags().BoolVar(&all, "all", false, "every block of the cluster")
+	return cmd
+}
+
+func limitsBlockCommand() *cobra.Command {
+	var node, user, why string
+	var lasting time.Duration
+	cmd := &cobra.Command{
+		Use:   "block --user NAME --node STATE_DIR",
+		Short: "Keep a user from signing in",
+		Long: `Keep a user from signing in, from everywhere, at all brokers of the cluster within a second. He is told
+what everybody is told after too many failures. Sessions that he has go on. It ends after --for, or with
+"limits lift". Without the database it counts at the broker that is asked, and at the others once it is back.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if user == "" {
+				return required(cmd, "user")
+			}
+			return operate(cmd, node, "limits/block", url.Values{"user": {user}, "why": {why}, "for": {lasting.String()}})
+		},
+	}
+	addNodeFlag(cmd, &node)
+	cmd.Flags().StringVar(&user, "user", "", "name as it is typed at sign-in")
+	cmd.Flags().StringVar(&why, "reason", "", "why, for the log")
+	cmd.Flags().DurationVar(&lasting, "for", defaultBlock, "how long")
 	return cmd
 }

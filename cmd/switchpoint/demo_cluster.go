@@ -96,7 +96,7 @@ func prepareClusterStage(dir string) (*clusterStage, error) {
 		hosts[brokerName(n+1)] = []string{brokerName(n+1) + ".company.com", brokerAddress(n + 1)}
 	}
 	for name, h := range hosts {
-		if err := ca.issue(name, h...); err != nil {
+		if err := ca.Issue(name, h...); err != nil {
 			return nil, err
 		}
 	}

@@ -110,7 +110,7 @@ func (s *stage) writeCerts() error {
 		hosts[dc+"-broker-2"] = []string{"broker2." + dc + ".company.com", network + "12"}
 	}
 	for name, h := range hosts {
-		if err := ca.issue(name, h...); err != nil {
+		if err := ca.Issue(name, h...); err != nil {
 			return err
 		}
 	}

@@ -88,7 +88,7 @@ func (s *site) equip() {
 	for machine, address := range s.addresses {
 		certs := filepath.Join(s.etc(machine), "certs")
 		err := errors.Join(os.MkdirAll(s.state(machine), 0o700), os.MkdirAll(certs, 0o700), os.MkdirAll(filepath.Join(s.etc(machine), "secrets"), 0o700),
-			ca.issue(machine, address),
+			ca.Issue(machine, address),
 			os.Symlink(filepath.Join(s.dir, "ca.pem"), filepath.Join(certs, "ca.pem")),
 			os.Symlink(filepath.Join(s.dir, machine+".pem"), filepath.Join(certs, "own.pem")),
 			os.Symlink(filepath.Join(s.dir, machine+".key"), filepath.Join(certs, "own.key")))

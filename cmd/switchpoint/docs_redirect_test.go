@@ -62,7 +62,7 @@ func newRedirectSite(t *testing.T) *site {
 		certs, secrets := filepath.Join(s.etc(machine), "certs"), filepath.Join(s.etc(machine), "secrets")
 		if err := errors.Join(os.MkdirAll(s.state(machine), 0o700), os.MkdirAll(certs, 0o700), os.MkdirAll(secrets, 0o700),
 			os.WriteFile(filepath.Join(secrets, "ldap"), []byte(demoServicePassword()), 0o600),
-			ca.issue(machine, address),
+			ca.Issue(machine, address),
 			os.Symlink(filepath.Join(s.dir, "ca.pem"), filepath.Join(certs, "ca.pem")),
 			os.Symlink(filepath.Join(s.dir, machine+".pem"), filepath.Join(certs, "own.pem")),
 			os.Symlink(filepath.Join(s.dir, machine+".key"), filepath.Join(certs, "own.key"))); err != nil {

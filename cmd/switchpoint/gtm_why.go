@@ -42,6 +42,9 @@ func whyPool(n steer.NameStatus, p steer.PoolStatus, cfg gtm.Name, doc *steer.Op
 	add("    decided by: %s", p.Rule)
 	add("    serves:     %s", p.Serves)
 	add("    threshold:  %s", threshold(p, cfg))
+	if cfg.PreferNormal {
+		add("    prefer:     prefer_normal: while all its members work without their database, its clients go to members in mode normal elsewhere, 5 %% every 15 s")
+	}
 	if cfg.FailbackDelay > 0 {
 		add("    failback:   %s after it is well again", cfg.FailbackDelay)
 	}
@@ -52,7 +55,7 @@ func whyPool(n steer.NameStatus, p steer.PoolStatus, cfg gtm.Name, doc *steer.Op
 		add("    hold:       none; manual_resume would hold it after it went out")
 	}
 	for _, m := range p.Members {
-		add("    %s %s is %s for %s: %s", sign(m.Serving), m.ID[strings.LastIndex(m.ID, "/")+1:], m.State, age(m.Since, now), memberFacts(m))
+		add("    %s %s is %s for %s: %s", sign(m.Serving), m.ID[strings.LastIndex(m.ID, "/")+1:], m.State, age(m.Since, now), memberFacts(m, now))
 	}
 	for _, v := range doc.Overrides {
 		if concerns(v.Pattern, p) {

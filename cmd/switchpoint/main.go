@@ -25,7 +25,7 @@ func execute(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	err := root.ExecuteContext(withNotes(ctx, errOut))
 	var usage *usageError
 	switch {
 	case err == nil:

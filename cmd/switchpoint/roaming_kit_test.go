@@ -157,7 +157,7 @@ func (w *threeClusters) equip() {
 		}
 		id, err := peer.LoadIdentity(w.state(c))
 		if err == nil && c != "quiet" {
-			err = ca.issue(c, "127.0.0.1")
+			err = ca.Issue(c, "127.0.0.1")
 		}
 		if err != nil {
 			w.t.Fatal(err)

@@ -24,10 +24,10 @@ func (a *app) routes() map[string]admin.Operation {
 		"POST health/release": a.releaseHealth,
 		"GET explain/dns":     a.explainDNS,
 		"GET explain/lb":      a.explainLB,
-		"GET explain/login":   a.explainLogin,
-		"GET explain/ref":     a.explainRef,
-		"GET setup":           a.showSetup,
-		"POST setup":          a.applySetup,
+		"GET explain/login":   a.ofStore(a.explainLogin),
+		"GET explain/ref":     a.ofStore(a.explainRef),
+		"GET setup":           a.ofStore(a.showSetup),
+		"POST setup":          a.ofBroker(a.applySetup),
 		"POST reload":         a.reloadNow,
 	}
 	maps.Copy(all, a.gtmRoutes())
@@ -39,6 +39,8 @@ func (a *app) routes() map[string]admin.Operation {
 	maps.Copy(all, a.redirectRoutes())
 	maps.Copy(all, a.limitsRoutes())
 	maps.Copy(all, a.outageRoutes())
+	maps.Copy(all, a.leasesRoutes())
+	maps.Copy(all, a.operationRoutes())
 	return all
 }
 
@@ -100,9 +102,6 @@ func (a *app) explainLB(_ context.Context, r admin.Request) (any, error) {
 }
 
 func (a *app) explainLogin(ctx context.Context, r admin.Request) (any, error) {
-	if a.broker == nil {
-		return nil, notHere("broker")
-	}
 	e, err := a.broker.Explain(ctx, r.Query.Get("user"), r.Query.Get("directory"), r.Query.Get("client"))
 	if err != nil {
 		return nil, err
@@ -111,9 +110,6 @@ func (a *app) explainLogin(ctx context.Context, r admin.Request) (any, error) {
 }
 
 func (a *app) explainRef(ctx context.Context, r admin.Request) (any, error) {
-	if a.broker == nil {
-		return nil, notHere("broker")
-	}
 	e, err := a.broker.ExplainRef(ctx, r.Query.Get("ref"))
 	if err != nil {
 		return nil, err
@@ -128,18 +124,12 @@ type storedSetup struct {
 }
 
 func (a *app) showSetup(ctx context.Context, _ admin.Request) (any, error) {
-	if a.broker == nil {
-		return nil, notHere("broker")
-	}
 	setup, version, err := a.broker.Setup(ctx)
 	return storedSetup{version, setup}, err
 }
 
 // applySetup brings the cluster's setup to what the body says; the answer is the difference.
 func (a *app) applySetup(ctx context.Context, r admin.Request) (any, error) {
-	if a.broker == nil {
-		return nil, notHere("broker")
-	}
 	var setup broker.Setup
 	if err := json.Unmarshal(r.Body, &setup); err != nil {
 		return nil, badRequest(fmt.Errorf("read the setup: %w", err))

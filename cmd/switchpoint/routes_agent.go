@@ -14,7 +14,7 @@ import (
 // agentRoutes are the admin operations on the agents of desktops.
 func (a *app) agentRoutes() map[string]admin.Operation {
 	return map[string]admin.Operation{
-		"GET agents":        a.withBrokerOf(a.listAgents),
+		"GET agents":        a.ofStore(a.listAgents),
 		"POST agents/token": a.withBrokerOf(a.makeAgentToken),
 		"POST agents/clean": a.withBrokerOf(a.cleanDesktop),
 	}

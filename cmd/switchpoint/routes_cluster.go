@@ -20,8 +20,8 @@ const leaveBound = 25 * time.Second
 // clusterRoutes are the operations on the brokers of a cluster and on their job queue.
 func (a *app) clusterRoutes() map[string]admin.Operation {
 	return map[string]admin.Operation{
-		"GET cluster":         a.ofBroker(a.showCluster),
-		"GET cluster/status":  a.ofBroker(a.showGoals),
+		"GET cluster":         a.ofStore(a.showCluster),
+		"GET cluster/status":  a.ofStore(a.showGoals),
 		"POST cluster/remove": a.ofBroker(a.removeBroker),
 		"POST cluster/leave":  a.ofBroker(a.leaveCluster),
 		"GET jobs":            a.ofBroker(a.showJobs),

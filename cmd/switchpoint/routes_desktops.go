@@ -17,10 +17,10 @@ const poolUseOf = 24 * time.Hour
 // desktopRoutes are the operations on single desktops.
 func (a *app) desktopRoutes() map[string]admin.Operation {
 	return map[string]admin.Operation{
-		"GET desktops":              a.ofBroker(a.showDesktops),
-		"GET desktops/pools":        a.ofBroker(a.showPoolUses),
-		"POST desktops/maintenance": a.ofBroker(a.beginMaintenance),
-		"POST desktops/release":     a.ofBroker(a.endMaintenance),
+		"GET desktops":              a.ofStore(a.showDesktops),
+		"GET desktops/pools":        a.ofStore(a.showPoolUses),
+		"POST desktops/maintenance": a.ofStore(a.beginMaintenance),
+		"POST desktops/release":     a.ofStore(a.endMaintenance),
 	}
 }
 

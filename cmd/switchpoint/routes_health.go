@@ -19,8 +19,10 @@ type checkLine struct {
 	Since   time.Time `json:"since"`
 	Reason  string    `json:"reason"`
 	TTFB    float64   `json:"ttfb_ms"`
-	Mode    string    `json:"mode,omitempty"`
-	Spare   int       `json:"spare"` // -1: the target does not say
+	Mode    string    `json:"mode,omitempty"` // that the target says it works in, since ModeSince
+	Spare   int       `json:"spare"`          // -1: the target does not say
+
+	ModeSince time.Time `json:"mode_since,omitzero"`
 }
 
 func (a *app) showHealth(context.Context, admin.Request) (any, error) {
@@ -30,7 +32,7 @@ func (a *app) showHealth(context.Context, admin.Request) (any, error) {
 		out[i] = checkLine{
 			Address: c.Key.Address, Monitor: c.Key.Monitor, State: c.Status.State.String(), Since: c.Status.Since,
 			Reason: c.Status.Reason, TTFB: float64(c.Status.TTFB.Microseconds()) / 1000,
-			Mode: c.Status.Load.Mode, Spare: c.Status.Load.Spare(),
+			Mode: c.Status.Load.Mode, ModeSince: c.Status.ModeSince, Spare: c.Status.Load.Spare(),
 		}
 	}
 	return out, nil

@@ -13,8 +13,9 @@ import (
 // limitsRoutes are the operations on blocks after too many failed sign-ins (SE2).
 func (a *app) limitsRoutes() map[string]admin.Operation {
 	return map[string]admin.Operation{
-		"GET limits":       a.ofBroker(a.showLimits),
-		"POST limits/lift": a.ofBroker(a.liftLimits),
+		"GET limits":        a.ofStore(a.showLimits),
+		"POST limits/lift":  a.ofStore(a.liftLimits),
+		"POST limits/block": a.ofStore(a.blockUser),
 	}
 }
 

@@ -124,7 +124,7 @@ func startSecured(t *testing.T) *secured {
 	dir := shortDir(t)
 	ca, err := newAuthority(dir)
 	if err == nil {
-		err = ca.issue("node", "127.0.0.1")
+		err = ca.Issue("node", "127.0.0.1")
 	}
 	if err != nil {
 		t.Fatal(err)

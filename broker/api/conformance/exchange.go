@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -300,4 +301,10 @@ func extended(v any) any {
 		}
 	}
 	return v
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return b
 }

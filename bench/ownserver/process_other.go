@@ -1,8 +1,8 @@
 //go:build !linux
 
-package ldapserver
+package ownserver
 
 import "syscall"
 
 // attributes: outside of Linux a program runs as whoever starts it.
-func (*owner) attributes(bool) *syscall.SysProcAttr { return nil }
+func (*Owner) attributes(syscall.Signal) *syscall.SysProcAttr { return nil }
