@@ -3,6 +3,7 @@ package broker
 import (
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,5 +151,23 @@ func TestCarries(t *testing.T) {
 		if got := carries(zero, c.to, c.load, c.places); math.Abs(got-c.want) > 1e-6 {
 			t.Errorf("%s: %v/s, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+// TestHostMeterTwoKindsOfBeats: the beats of the cluster and the questions of an outage come from two
+// goroutines.
+func TestHostMeterTwoKindsOfBeats(t *testing.T) {
+	m := newHostMeter()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 50 {
+				m.beat(4)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(m.past); n != 101 {
+		t.Errorf("%d readings of 101 within a second", n)
 	}
 }

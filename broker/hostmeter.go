@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -44,12 +45,15 @@ type reading struct {
 	took   time.Duration
 }
 
-// hostMeter looks at the host with each beat. It belongs to the goroutine that beats; now may be read by all.
+// hostMeter looks at the host with each beat, of which there are two kinds: those of the cluster, and the
+// questions whether the database is there.
 type hostMeter struct {
 	served served
 	read   func() (hostSample, error)
-	past   []reading // of the last minute, oldest first
 	now    atomic.Pointer[Beat]
+
+	mu   sync.Mutex
+	past []reading // of the last minute, oldest first
 }
 
 func newHostMeter() *hostMeter {
@@ -59,7 +63,7 @@ func newHostMeter() *hostMeter {
 	return m
 }
 
-// look takes another reading. A host that does not answer has no load.
+// look takes another reading, under mu. A host that does not answer has no load.
 func (m *hostMeter) look() {
 	s, err := m.read()
 	if err != nil {
@@ -81,6 +85,8 @@ func (m *hostMeter) look() {
 
 // beat is the newest reading for a broker with so many places for logins.
 func (m *hostMeter) beat(places int) Beat {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.look()
 	b := *m.now.Load()
 	if len(m.past) > 0 {
