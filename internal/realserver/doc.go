@@ -4,11 +4,11 @@
 // configures them, on hosts of their own (hostdns.go).
 //
 // StartNetwork (netns.go) makes several hosts with a network between them that can be cut, for what
-// runs on more than one machine.
+// runs on more than one machine. PostgreSQL can be told to run on one of them.
 //
 // One file per kind of server says what it is made of; process.go starts,
 // watches and signals any of them, ca.go issues their certificates. A server
-// belongs to the test that asked for it: it listens on 127.0.0.1 only, lives
+// belongs to the test that asked for it: it listens on 127.0.0.1 only, or on a host of the test, lives
 // in a directory of its own and is gone, files included, when the test ends.
 //
 //	         Stop, Kill             Pause

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,8 @@ import (
 //
 // The switch has a namespace too so that no firewall of the machine sees what the hosts say to
 // each other. Partition and Isolate cut it there, one pair of ports from the other: frames vanish,
-// nobody is told, and open connections hang as they do when a line is dead.
+// nobody is told, and open connections hang as they do when a line is dead. HalfOpen, Forget and
+// Host.Restart are the ways in which one side believes in a connection and the other does not.
 type Network struct {
 	t      testing.TB
 	name   string // of the switch's namespace and of the test's interface
@@ -90,35 +92,56 @@ func (n *Network) Partition(a *Host, others ...*Host) {
 	for _, h := range others {
 		ports = append(ports, h.port)
 	}
-	n.cut(a.port, ports)
+	n.cut("cut", a.port, ports)
 }
 
 // Isolate cuts h from everybody, the test too.
 func (n *Network) Isolate(h *Host) {
 	n.t.Helper()
+	n.cut("cut", h.port, n.allBut(h))
+}
+
+// HalfOpen lets TCP connections to and from h be opened by both sides, as far as they can tell, and then
+// carry nothing; those that were open before carry nothing either.
+func (n *Network) HalfOpen(h *Host) {
+	n.t.Helper()
+	n.cut("handshakes", h.port, n.allBut(h))
+}
+
+// Forget drops all that belongs to TCP connections with one of these ports, as a firewall does that has
+// lost its memory: connections that are opened afterwards, from other ports, work.
+func (n *Network) Forget(ports ...uint16) {
+	n.t.Helper()
+	for _, p := range ports {
+		n.filter(fmt.Sprintf("add element bridge switch forgotten { %d }", p))
+	}
+}
+
+// Heal ends all cuts.
+func (n *Network) Heal() {
+	n.t.Helper()
+	n.filter("flush set bridge switch cut\nflush set bridge switch handshakes\nflush set bridge switch forgotten")
+}
+
+// allBut are the ports of everybody else.
+func (n *Network) allBut(h *Host) []int {
 	ports := []int{0}
 	for _, other := range n.hosts {
 		if other != h {
 			ports = append(ports, other.port)
 		}
 	}
-	n.cut(h.port, ports)
+	return ports
 }
 
-// Heal ends all cuts.
-func (n *Network) Heal() {
-	n.t.Helper()
-	n.filter("flush set bridge switch cut")
-}
-
-func (n *Network) cut(a int, others []int) {
+func (n *Network) cut(set string, a int, others []int) {
 	n.t.Helper()
 	var pairs []string
 	for _, b := range others {
 		pairs = append(pairs, fmt.Sprintf("%s . %s", port(a), port(b)), fmt.Sprintf("%s . %s", port(b), port(a)))
 	}
 	if len(pairs) > 0 {
-		n.filter("add element bridge switch cut { " + strings.Join(pairs, ", ") + " }")
+		n.filter("add element bridge switch " + set + " { " + strings.Join(pairs, ", ") + " }")
 	}
 }
 
@@ -135,6 +158,15 @@ func (h *Host) Name() string { return h.name }
 // Addr is the host's address. It may take others of the same /24 above .200.
 func (h *Host) Addr() netip.Addr { return h.net.addr(h.port) }
 
+// Restart ends all that runs on h and its kernel with it, without a word to anybody, and starts it again:
+// it knows of no connection that there was, and says so to whoever goes on with one (RST).
+func (h *Host) Restart() {
+	h.net.t.Helper()
+	if err := h.restart(context.Background()); err != nil {
+		h.net.t.Fatalf("restart host %s: %v", h.name, err)
+	}
+}
+
 // childDelay is how long a command of a host may take to close its output after its end.
 const childDelay = 5 * time.Second
 
@@ -145,6 +177,15 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.C
 	cmd := exec.CommandContext(ctx, h.net.ip, append([]string{"netns", "exec", h.space(), name}, args...)...) //nolint:gosec // G702: the test says what runs
 	cmd.WaitDelay = childDelay
 	return cmd
+}
+
+// become is the command line by which root runs a program on h as owner, in the process that it began as.
+func (h *Host) become(o *owner, argv []string) []string {
+	inside := []string{h.net.ip, "netns", "exec", h.space()}
+	if o != nil { // the kernel forgets whose death is to end the process when that becomes somebody else
+		inside = append(inside, "setpriv", "--reuid", strconv.FormatUint(uint64(o.uid), 10), "--regid", strconv.FormatUint(uint64(o.gid), 10), "--clear-groups", "--pdeathsig", "KILL")
+	}
+	return append(inside, argv...)
 }
 
 // space is the name of h's namespace, for `ip netns exec`.

@@ -50,7 +50,15 @@ func (n *Network) start(ctx context.Context) error {
 	}
 	return n.rules(ctx, `table bridge switch {
 	set cut { type ifname . ifname; }
-	chain forward { type filter hook forward priority 0; iifname . oifname @cut drop; }
+	set handshakes { type ifname . ifname; }
+	set forgotten { type inet_service; }
+	chain forward {
+		type filter hook forward priority 0
+		iifname . oifname @cut drop
+		iifname . oifname @handshakes meta l4proto tcp tcp flags & syn == 0 drop
+		tcp sport @forgotten drop
+		tcp dport @forgotten drop
+	}
 }`)
 }
 
@@ -73,16 +81,12 @@ func (n *Network) claim(ctx context.Context) error {
 // from the start: otherwise the cut of a line would after some seconds be told to the sender, as a
 // neighbour who does not answer, and it would no longer be silent.
 func (n *Network) wire(ctx context.Context) error {
-	inside := "link set lo up\nlink add br0 type bridge mcast_snooping 0\nlink set br0 up\n"
-	plug := func(i int, dev, space string) {
-		inside += fmt.Sprintf("link add %s type veth peer address %s name %s netns %s\nlink set %s master br0 up\n", port(i), hardware(i), dev, space, port(i))
-	}
-	plug(0, n.name, strconv.Itoa(os.Getpid()))
+	inside := "link set lo up\nlink add br0 type bridge mcast_snooping 0\nlink set br0 up\n" + plug(0, n.name, strconv.Itoa(os.Getpid()))
 	for _, h := range n.hosts {
 		if _, err := run(ctx, nil, nil, n.ip, "netns", "add", h.space()); err != nil {
 			return err
 		}
-		plug(h.port, "eth0", h.space())
+		inside += plug(h.port, "eth0", h.space())
 	}
 	if err := n.batch(ctx, inside, "-n", n.name); err != nil {
 		return err
@@ -91,11 +95,39 @@ func (n *Network) wire(ctx context.Context) error {
 		return err
 	}
 	for _, h := range n.hosts {
-		if err := n.batch(ctx, "link set lo up\n"+n.addresses(h.port, "eth0"), "-n", h.space()); err != nil {
+		if err := h.configure(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// plug are the commands that put a cable between a port of the switch and the interface dev of a namespace.
+func plug(i int, dev, space string) string {
+	return fmt.Sprintf("link add %s type veth peer address %s name %s netns %s\nlink set %s master br0 up\n", port(i), hardware(i), dev, space, port(i))
+}
+
+// configure gives the host its address.
+func (h *Host) configure(ctx context.Context) error {
+	return h.net.batch(ctx, "link set lo up\n"+h.net.addresses(h.port, "eth0"), "-n", h.space())
+}
+
+// restart unplugs the host first: what its kernel says of connections that end reaches nobody.
+func (h *Host) restart(ctx context.Context) error {
+	n := h.net
+	if err := n.batch(ctx, "link set "+port(h.port)+" down\n", "-n", n.name); err != nil {
+		return err
+	}
+	if err := removeSpace(ctx, n.ip, h.space()); err != nil {
+		return err
+	}
+	if _, err := run(ctx, nil, nil, n.ip, "netns", "add", h.space()); err != nil {
+		return err
+	}
+	if err := n.batch(ctx, plug(h.port, "eth0", h.space()), "-n", n.name); err != nil {
+		return err
+	}
+	return h.configure(ctx)
 }
 
 // addresses are the commands that give the interface dev its address and its neighbours.

@@ -2,8 +2,10 @@ package realserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,6 +27,8 @@ type PostgresOptions struct {
 	Settings map[string]string
 	// TLS lets clients ask for TLS; without it they may not.
 	TLS bool
+	// Host is where the server runs and listens, for all of its network; nil: beside the test, on 127.0.0.1.
+	Host *Host
 
 	ports func() (int, error) // for tests; nil = freePort
 }
@@ -33,7 +37,7 @@ type PostgresOptions struct {
 // on: what it has committed survives Kill.
 type PostgresServer struct {
 	DSN       string // URL with the password, over TCP, without TLS
-	Addr      string // 127.0.0.1:PORT
+	Addr      string // 127.0.0.1:PORT, or that of its host
 	Port      int
 	SocketDir string // folder of the Unix socket
 	Database  string
@@ -107,7 +111,7 @@ func newPostgres(t testing.TB, o PostgresOptions) *PostgresServer {
 	// SIGINT is PostgreSQL's fast shutdown: open sessions are ended, not waited for.
 	s.answers = s.ready
 	s.proc = process{
-		t: t, name: "postgres", owner: own, stopSig: syscall.SIGINT,
+		t: t, name: "postgres", owner: own, host: o.Host, stopSig: syscall.SIGINT,
 		logFile: filepath.Join(root, "postgres.log"),
 	}
 	if o.TLS {
@@ -129,7 +133,7 @@ func (o PostgresOptions) withDefaults() PostgresOptions {
 	}
 	settings := map[string]string{
 		"fsync":            "on",
-		"listen_addresses": "127.0.0.1",
+		"listen_addresses": o.ip(),
 		"max_connections":  "100",
 		"shared_buffers":   "16MB",
 		"ssl":              "off",
@@ -141,6 +145,13 @@ func (o PostgresOptions) withDefaults() PostgresOptions {
 		o.ports = freePort
 	}
 	return o
+}
+
+func (o PostgresOptions) ip() string {
+	if o.Host == nil {
+		return "127.0.0.1"
+	}
+	return o.Host.Addr().String()
 }
 
 // initdb makes the data folder. Only what initdb itself writes goes without
@@ -156,7 +167,19 @@ func (s *PostgresServer) initdb(ctx context.Context) error {
 	}
 	_, err := run(ctx, s.proc.owner, nil, s.bin.initdb, "--pgdata="+data, "--username=postgres", "--pwfile="+password,
 		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
-	return err
+	if err != nil || s.options.Host == nil {
+		return err
+	}
+	return appendTo(filepath.Join(data, "pg_hba.conf"), fmt.Sprintf("host all all %s scram-sha-256\n", s.options.Host.net.subnet))
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // listen makes the command line for a new port.
@@ -166,7 +189,7 @@ func (s *PostgresServer) listen() error {
 	if err != nil {
 		return err
 	}
-	s.Port, s.Addr = port, local(port)
+	s.Port, s.Addr = port, net.JoinHostPort(o.ip(), strconv.Itoa(port))
 	dsn := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", o.Password), Host: s.Addr, Path: "/" + s.Database}
 	s.DSN = dsn.String() + "?sslmode=disable"
 	s.proc.argv = []string{s.bin.postgres, "-D", filepath.Dir(s.pidFile), "-k", s.SocketDir, "-p", strconv.Itoa(port)}

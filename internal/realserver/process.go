@@ -29,6 +29,7 @@ type process struct {
 	name    string // for messages
 	argv    []string
 	owner   *owner         // nil = the user who runs the test
+	host    *Host          // nil = where the test runs
 	stopSig syscall.Signal // asks for an orderly end
 	logFile string
 
@@ -51,14 +52,18 @@ func (p *process) start() error {
 	if p.logFrom, err = logFile.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("find the end of the log of %s: %w", p.name, err)
 	}
-	cmd := exec.Command(p.argv[0], p.argv[1:]...) //nolint:noctx // it ends with the test, not with a context
+	argv, credential := p.argv, p.owner.credential()
+	if p.host != nil {
+		argv, credential = p.host.become(p.owner, p.argv), nil
+	}
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it ends with the test, not with a context
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.Dir = filepath.Dir(p.logFile)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:    true, // a terminal's Ctrl-C is for the test, not for the server
 		Pdeathsig:  syscall.SIGKILL,
-		Credential: p.owner.credential(),
+		Credential: credential,
 	}
 
 	started, done := make(chan error), make(chan struct{})
