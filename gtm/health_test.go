@@ -81,10 +81,16 @@ func TestDeadMemberIsNotHandedOut(t *testing.T) {
 // startEngine runs a health engine that opens TCP connections, until the test ends.
 func startEngine(t *testing.T, checks []healthcheck.Key) *healthcheck.Engine {
 	t.Helper()
+	return startEngineOf(t, "tcp", checks)
+}
+
+// startEngineOf does so with probes of a kind.
+func startEngineOf(t *testing.T, kind string, checks []healthcheck.Key) *healthcheck.Engine {
+	t.Helper()
 	table, err := healthcheck.Compile(healthcheck.Config{
 		Checks: checks,
 		Monitors: []healthcheck.Monitor{{
-			Name: "alive", Kind: "tcp", Interval: 300 * time.Millisecond, Timeout: 250 * time.Millisecond, Fall: 2, Rise: 1,
+			Name: "alive", Kind: kind, Interval: 300 * time.Millisecond, Timeout: 250 * time.Millisecond, Fall: 2, Rise: 1,
 		}},
 	})
 	if err != nil {

@@ -22,7 +22,7 @@ func newViewCollector(view func() *steer.View) *viewCollector {
 		in: prometheus.NewDesc("switchpoint_gtm_datacenter_in",
 			"1 when the datacenter takes part in the choice for the steered name, else 0.", pool, nil),
 		shed: prometheus.NewDesc("switchpoint_gtm_shed_ratio",
-			"Share of the datacenter's clients that goes elsewhere because of overload, 0 to 1.", pool, nil),
+			"Share of the datacenter's clients that goes elsewhere, because of overload or of prefer_normal, 0 to 1.", pool, nil),
 		mode: prometheus.NewDesc("switchpoint_gtm_mode",
 			"1 for the mode of operation that is set, primary or dr, 0 for the other.", []string{"mode"}, nil),
 		allDown: prometheus.NewDesc("switchpoint_gtm_all_down",

@@ -75,7 +75,7 @@ switchpoint_gtm_mode{mode="primary"} 1
 # HELP switchpoint_gtm_all_down 1 while nothing serves the steered name and its all-down policy answers, else 0.
 # TYPE switchpoint_gtm_all_down gauge
 switchpoint_gtm_all_down{name="cb.company.com."} 0
-# HELP switchpoint_gtm_shed_ratio Share of the datacenter's clients that goes elsewhere because of overload, 0 to 1.
+# HELP switchpoint_gtm_shed_ratio Share of the datacenter's clients that goes elsewhere, because of overload or of prefer_normal, 0 to 1.
 # TYPE switchpoint_gtm_shed_ratio gauge
 switchpoint_gtm_shed_ratio{datacenter="de",name="cb.company.com."} 0
 switchpoint_gtm_shed_ratio{datacenter="uk",name="cb.company.com."} 0

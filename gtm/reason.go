@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"switchpoint/gtm/place"
 	"switchpoint/gtm/steer"
@@ -117,6 +118,12 @@ func candidateLine(c steer.Candidate) string {
 	}
 	if c.Spare >= 0 {
 		facts += fmt.Sprintf(", %d spare", c.Spare)
+	}
+	if c.Mode != "" {
+		facts += ", mode " + c.Mode
+	}
+	if !c.ModeSince.IsZero() {
+		facts += " since " + c.ModeSince.UTC().Format(time.DateTime) + " UTC"
 	}
 	return fmt.Sprintf("%s %s %s: %s; %s", mark, c.Datacenter, name, facts, c.Why)
 }

@@ -78,6 +78,7 @@ func (e *Engine) adopt(c *check, m *monitor, changed bool, now time.Duration) {
 			e.pub.mark(c, atOnce)
 		}
 		c.mets.count(c.status.State, +1)
+		c.mets.says(c.status.Load.Mode, +1)
 	}
 	c.j.fails, c.j.oks, c.j.window, c.speed = 0, 0, 0, nil
 	c.held = c.held && m.def.ManualResume
@@ -98,6 +99,7 @@ func (e *Engine) adopt(c *check, m *monitor, changed bool, now time.Duration) {
 func (e *Engine) drop(c *check, now time.Duration) {
 	if c.mon != nil {
 		c.mets.count(c.status.State, -1)
+		c.mets.says(c.status.Load.Mode, -1)
 		c.mon, c.mets, c.restart = nil, nil, true
 		c.eject = nil
 		delete(e.ejected, c)

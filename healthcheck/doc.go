@@ -36,6 +36,10 @@
 // ejected, and the ejected ones come back. Should a pool still have ejected members only, Serving
 // lets them serve (HK4).
 //
+// Mode: a broker says in the answer in which mode it works (AL5), a balancer the modes of its pool.
+// It stands in the Status with the load, is no state, and never makes a member worse than up: Serving
+// prefers those in mode normal, while they can carry the work (DC7).
+//
 // Invariants:
 //   - One Key has one check, one state and one Ref, whoever asks for it. A Ref keeps its check
 //     over reloads, and is given to another one only after a whole table generation and a minute

@@ -115,9 +115,18 @@ func (e *Engine) settle(c *check, now time.Time) (transition, bool) {
 	if next.State != was.State {
 		next.Since = now
 	}
+	if next.ModeSince = was.ModeSince; next.Load.Mode == "" {
+		next.ModeSince = time.Time{}
+	} else if next.Load.Mode != was.Load.Mode {
+		next.ModeSince = now
+	}
 	c.status = next
 	if next != was {
 		e.pub.mark(c, urgencyOf(was, next))
+	}
+	if c.mets != nil && was.Load.Mode != next.Load.Mode {
+		c.mets.says(was.Load.Mode, -1)
+		c.mets.says(next.Load.Mode, +1)
 	}
 	if was.State == next.State {
 		return transition{}, false

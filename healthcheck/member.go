@@ -60,7 +60,7 @@ func (s *Snapshot) fold(refs []Ref, state State) Status {
 			out.TTFB = c.TTFB
 		}
 		if out.Load == noLoad {
-			out.Load = c.Load
+			out.Load, out.ModeSince = c.Load, c.ModeSince
 		}
 	}
 	return out

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchpoint/healthcheck/isalive"
 )
 
 // metrics is what the engine tells of itself. Per-monitor figures are counted in place, so
@@ -15,6 +17,7 @@ type metrics struct {
 	seconds     *prometheus.HistogramVec
 	late        prometheus.Histogram
 	states      *prometheus.GaugeVec
+	modes       *prometheus.GaugeVec
 	ejections   *prometheus.CounterVec
 	shared      *prometheus.CounterVec
 	excused     prometheus.Counter
@@ -28,6 +31,8 @@ type monitorMetrics struct {
 	transitions [Maintenance + 1]prometheus.Counter
 	probes      [Maintenance + 1]prometheus.Counter
 	seconds     prometheus.Observer
+	modes       map[string]prometheus.Gauge // those that a target has said, by label
+	mode        func(label string) prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
@@ -55,6 +60,10 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 			Name: "switchpoint_health_checks",
 			Help: "Checks of the table, by monitor and state.",
 		}, []string{"monitor", "state"}),
+		modes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "switchpoint_health_modes",
+			Help: "Checks whose target says in which mode it works, by monitor and mode: normal, hostcache, leased, recovering, draining, stopped, several (a balancer's pool) or other.",
+		}, []string{"monitor", "mode"}),
 	}
 	m.ejections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "switchpoint_health_ejections_total",
@@ -72,7 +81,7 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 		return m
 	}
 	e.lines.register(reg)
-	reg.MustRegister(m.probes, m.transitions, m.seconds, m.late, m.states, m.ejections, m.shared, m.excused,
+	reg.MustRegister(m.probes, m.transitions, m.seconds, m.late, m.states, m.modes, m.ejections, m.shared, m.excused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "switchpoint_health_overrun",
 			Help: "1 while probes run late and their time-outs do not count.",
@@ -94,7 +103,10 @@ func (m *metrics) of(monitor string) *monitorMetrics {
 	if mm := m.by[monitor]; mm != nil {
 		return mm
 	}
-	mm := &monitorMetrics{seconds: m.seconds.WithLabelValues(monitor)}
+	mm := &monitorMetrics{
+		seconds: m.seconds.WithLabelValues(monitor), modes: make(map[string]prometheus.Gauge),
+		mode: func(label string) prometheus.Gauge { return m.modes.WithLabelValues(monitor, label) },
+	}
 	for s := range Maintenance + 1 {
 		mm.states[s] = m.states.WithLabelValues(monitor, s.String())
 		mm.transitions[s] = m.transitions.WithLabelValues(monitor, s.String())
@@ -116,6 +128,7 @@ func (m *metrics) keep(monitors map[string]*monitor) {
 		m.transitions.DeletePartialMatch(label)
 		m.seconds.DeletePartialMatch(label)
 		m.states.DeletePartialMatch(label)
+		m.modes.DeletePartialMatch(label)
 		m.ejections.DeletePartialMatch(label)
 		m.shared.DeletePartialMatch(label)
 	}
@@ -134,6 +147,18 @@ func (m *monitorMetrics) probed(r Result) {
 }
 
 func (m *monitorMetrics) count(s State, n int) { m.states[s].Add(float64(n)) }
+
+// says counts n checks whose target says a mode. Engine.mu is held.
+func (m *monitorMetrics) says(mode string, n int) {
+	label := isalive.ModeLabel(mode)
+	if label == "" {
+		return
+	}
+	if m.modes[label] == nil {
+		m.modes[label] = m.mode(label)
+	}
+	m.modes[label].Add(float64(n))
+}
 
 func (m *monitorMetrics) moved(from, to State) {
 	m.count(from, -1)

@@ -29,6 +29,32 @@ func TestServing(t *testing.T) {
 	f([]Status{up("hostcache"), up("leased")}, []int{0, 1}, reasonUp)
 	f([]Status{up("leased"), up("hostcache, normal")}, []int{1}, reasonNormal)
 	f([]Status{up("hostcache"), over(0, 100), unknown}, []int{0}, reasonUp)
+	work := func(s Status, active, capacity int) Status {
+		s.Load.Active, s.Load.Capacity = active, capacity
+		return s
+	}
+	// The normal ones carry the work of all, or they do not.
+	f([]Status{work(up("normal"), 30, 64), work(up("hostcache"), 33, 64)}, []int{0}, reasonNormal)
+	f([]Status{work(up("normal"), 30, 64), work(up("hostcache"), 34, 64)}, []int{0, 1}, reasonTooMuch)
+	f([]Status{work(up("normal"), 0, 64), work(up("hostcache"), 64, 64)}, []int{0, 1}, reasonTooMuch)
+	f([]Status{work(up("normal"), 64, 64), up("leased")}, []int{0, 1}, reasonTooMuch)
+	f([]Status{work(up("normal"), 0, 0), up("leased")}, []int{0, 1}, reasonTooMuch)
+	f([]Status{work(up("normal"), 64, 64), up("normal"), up("leased")}, []int{0, 1}, reasonNormal)
+	f([]Status{work(up("normal"), -1, 1), work(up("leased"), -1, 0)}, []int{0}, reasonNormal)
+	f([]Status{work(up("normal"), 0, 64), work(over(0, 0), 70, 64), up("leased")}, []int{0, 2}, reasonTooMuch)
+	f([]Status{work(up("normal"), 1<<31-1, 1<<31-1), work(up("leased"), 1<<31-1, 0)}, []int{0, 1}, reasonTooMuch)
+	// Who says no mode, as a stale state from before a restart, comes neither before the others nor after.
+	f([]Status{up(""), up("hostcache"), up("leased")}, []int{0, 1, 2}, reasonUp)
+	f([]Status{up(""), up("hostcache"), up("normal")}, []int{0, 2}, reasonNormal)
+	f([]Status{up(""), up("hostcache"), work(up("normal"), 64, 64)}, []int{0, 1, 2}, reasonTooMuch)
+	f([]Status{up(""), up("normal"), down}, []int{0, 1}, reasonUp)
+	// Who steps aside is not merely busy.
+	aside := over(0, 64)
+	aside.Load.Mode = "draining"
+	f([]Status{aside, over(90, 64)}, []int{1}, reasonOverloaded)
+	f([]Status{aside, down, aside}, []int{0, 2}, reasonOverloaded)
+	f([]Status{aside, up("hostcache")}, []int{1}, reasonUp)
+
 	f([]Status{over(60, 64), over(10, 64), over(-1, -1), over(64, 64), over(10, 64)}, []int{1, 4, 0, 3, 2}, reasonOverloaded)
 	f([]Status{down, over(64, 64), unknown, drain}, []int{1}, reasonOverloaded)
 	f([]Status{down, unknown, drain, unknown, maint}, []int{1, 3}, reasonUnknown)
@@ -43,8 +69,14 @@ func TestServingAppendsAndDoesNotAllocate(t *testing.T) {
 	}
 	dst := make([]int, 0, 8)
 	states = append(states, Status{State: Up, Load: Load{Mode: "leased,normal"}}, Status{State: Up, Load: Load{Mode: "leased"}})
-	if n := testing.AllocsPerRun(100, func() { _, _ = Serving(dst[:0], states) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, capacity := range []int{0, 9} {
+		states[2].Load.Capacity = capacity
+		if n := testing.AllocsPerRun(100, func() { _, _ = Serving(dst[:0], states) }); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	}
+	if all, _ := Widened([]int{7}, states); !slices.Equal(all, []int{7, 2, 3}) {
+		t.Errorf("got %v", all)
 	}
 }
 
@@ -55,7 +87,10 @@ func TestServingProperty(t *testing.T) {
 		states := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Status {
 			return Status{
 				State: State(rapid.IntRange(int(Unknown), int(Maintenance)).Draw(t, "state")),
-				Load:  Load{Active: rapid.IntRange(-1, 9).Draw(t, "active"), Capacity: rapid.IntRange(-1, 9).Draw(t, "capacity")},
+				Load: Load{
+					Active: rapid.IntRange(-1, 9).Draw(t, "active"), Capacity: rapid.IntRange(-1, 9).Draw(t, "capacity"),
+					Mode: rapid.SampledFrom([]string{"", "normal", "hostcache", "leased,normal", "draining", "x"}).Draw(t, "mode"),
+				},
 			}
 		}), 0, 12).Draw(t, "states")
 		idx, reason := Serving(nil, states)
@@ -70,6 +105,9 @@ func TestServingProperty(t *testing.T) {
 			if i > 0 && states[at].State == Overloaded && states[at].Load.Spare() > states[idx[i-1]].Load.Spare() {
 				t.Fatalf("not by spare capacity: %v of %v", idx, states)
 			}
+		}
+		if preferred := reason == reasonNormal; preferred != (len(idx) > 0 && states[idx[0]].State == Up && len(idx) < count(states, isUp)) {
+			t.Fatalf("%v of %v: %s", idx, states, reason)
 		}
 	})
 }

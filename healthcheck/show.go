@@ -116,7 +116,7 @@ func (d Detail) Lines() []string {
 	}
 	out = append(out, fmt.Sprintf("  connection %s, started %s late, next in %s", opened(d.Last), short(d.Last.Late), short(max(0, d.Next))))
 	if l := s.Load; l != noLoad {
-		out = append(out, fmt.Sprintf("load         %d of %d, mode %q", l.Active, l.Capacity, l.Mode))
+		out = append(out, fmt.Sprintf("load         %d of %d, mode %q%s", l.Active, l.Capacity, l.Mode, since(s.ModeSince)))
 	}
 	out = append(out, fmt.Sprintf("counts       %d of %d failures to fall, %d of %d successes to rise", d.Fails, d.Fall, d.Successes, d.Rise))
 	if r := d.Reports; r.Window > 0 {

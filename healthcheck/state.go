@@ -1,6 +1,10 @@
 package healthcheck
 
-import "time"
+import (
+	"time"
+
+	"switchpoint/healthcheck/isalive"
+)
 
 // State is what is known of a check or of a member. The zero value is Unknown.
 type State uint8
@@ -40,7 +44,8 @@ type Load struct {
 	Active int
 	// Capacity is how many it can carry at once; -1 when the target did not say.
 	Capacity int
-	// Mode is the broker's mode (normal, hostcache, ...), empty when the target did not say.
+	// Mode is the broker's mode (normal, hostcache, ...), of a balancer the modes of its pool with
+	// commas; empty when the target did not say.
 	Mode string
 	// Weight is how much of its usual share of work it asks for, in percent, as an agent says
 	// it; 0 when the target did not say.
@@ -58,6 +63,12 @@ func (l Load) Spare() int {
 	return max(0, l.Capacity-l.Active)
 }
 
+// Normal says whether the target says that it works in mode normal (isalive.Normal).
+func (l Load) Normal() bool { return isalive.Normal(l.Mode) }
+
+// Abnormal says whether the target says that it works in another mode (isalive.Abnormal).
+func (l Load) Abnormal() bool { return isalive.Abnormal(l.Mode) }
+
 // Status is the judged state of one check with the facts behind it. It is a value: copying it
 // is safe and it never changes.
 type Status struct {
@@ -68,6 +79,8 @@ type Status struct {
 	At     time.Time     // when the newest probe behind it ended
 	TTFB   time.Duration // request written -> first byte of the newest successful probe; 0 unknown
 	Load   Load
+	// ModeSince is when the target came to say Load.Mode; zero: it says none, or that is not known.
+	ModeSince time.Time
 	// Steady is a lower bound of how long State cannot change by the probes: the results that are
 	// still needed for it, less one because the next may come at once, at the interval between
 	// them. At most MaxSteady; 0 when the next result decides. It is what a DNS answer that rests

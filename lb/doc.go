@@ -38,11 +38,11 @@
 //	        enable, expiry    its clients stay (Bond)   nobody
 //
 // Rules of the upstream side: a client that is bound stays at a member that drains; one with a
-// session (Firm) also at one that is overloaded, and waits for a place there. The others leave the
-// overloaded and the full. A pool whose members cannot serve, or all refuse, is stood in for by its
-// backup pool, request by request: it is back with its first member. is_alive answers for the pool
-// that would serve. Connections that are open, of tcp listeners and upgraded ones, are not touched
-// by words.
+// session (Firm) also at one that is overloaded, unless it says that it steps aside (package
+// choice), and waits for a place there. The others leave the overloaded and the full. A pool whose
+// members cannot serve, or all refuse, is stood in for by its backup pool, request by request: it
+// is back with its first member. is_alive answers for the pool that would serve. Connections that
+// are open, of tcp listeners and upgraded ones, are not touched by words.
 //
 // # Persistence: how a pool knows a client again (recognise)
 //
@@ -123,7 +123,8 @@
 // # Invariants
 //
 //   - A member that healthcheck.Serving does not name never gets a request (HK4), but of clients
-//     that may stay there. Shunning only orders the serving members: where all of them are shunned,
+//     that may stay there, and one that is up in another mode than normal when no member in mode
+//     normal can take it (DC7). Shunning only orders the serving members: where all of them are shunned,
 //     all are used, and with panic_threshold where most are.
 //   - No member has more requests than max_in_flight. Who waits is served in the order of coming,
 //     before all who come later but for clients that find a place at the member that they had.

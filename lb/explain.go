@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"switchpoint/healthcheck"
 	"switchpoint/lb/choice"
 )
 
@@ -39,14 +38,17 @@ type Explanation struct {
 
 // CandidateExplanation is one member as the decision saw it.
 type CandidateExplanation struct {
-	Name     string        `json:"name"`
-	Address  string        `json:"address"`
-	State    string        `json:"state"`
-	Why      string        `json:"why"` // of the state
-	Weight   int           `json:"weight"`
-	AsksFor  int           `json:"asks_for,omitempty"` // percent of it, by the member's agent; 0: it says nothing
-	InFlight int64         `json:"in_flight"`
-	TTFB     time.Duration `json:"ttfb"`
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	State   string `json:"state"`
+	Why     string `json:"why"` // of the state
+	// Mode is in which mode it says that it works, since ModeSince; empty: it says none.
+	Mode      string        `json:"mode,omitempty"`
+	ModeSince time.Time     `json:"mode_since,omitzero"`
+	Weight    int           `json:"weight"`
+	AsksFor   int           `json:"asks_for,omitempty"` // percent of it, by the member's agent; 0: it says nothing
+	InFlight  int64         `json:"in_flight"`
+	TTFB      time.Duration `json:"ttfb"`
 	// Failing is the part of its latest requests that failed, 0 to 1; it fades with time.
 	Failing   float64 `json:"failing"`
 	Shunned   bool    `json:"shunned"`
@@ -163,7 +165,7 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr, path st
 	e.Pool, e.Method, e.Class = lp.name, lp.method, lp.classes.name(q.Class)
 	e.Reason, e.Serving = reason.How.String(), reason.Serving
 	e.Queued = lp.waits.Load()
-	serving, _ := healthcheck.Serving(nil, q.States)
+	serving, _ := q.Serving(nil)
 	standings, _ := choice.Standings(&q)
 	costs := choice.CostsOf(&q, serving)
 	for i, m := range lp.members {
@@ -177,6 +179,7 @@ func (p *Proxy) explain(e *Explanation, lp *livePool, client netip.Addr, path st
 		e.Members = append(e.Members, CandidateExplanation{
 			Name: m.name, Address: m.address,
 			State: q.States[i].State.String(), Why: q.States[i].Reason,
+			Mode: q.States[i].Load.Mode, ModeSince: q.States[i].ModeSince,
 			Weight: q.Weights[i], AsksFor: q.States[i].Load.Weight, InFlight: load.InFlight, TTFB: load.TTFB, Failing: load.Failing,
 			Shunned: load.Shunned, Persisted: i == q.Persisted, Full: load.Full, Priority: lp.priority(i),
 			Back: lp.growing(load.Since), Measured: lp.measured(i, p.snapshot()),

@@ -71,6 +71,7 @@ func (c *CandidateExplanation) extra() string {
 			fmt.Fprintf(&b, ", "+format, args...)
 		}
 	}
+	add(c.Mode != "", "mode %s%s", c.Mode, sinceText(c.ModeSince))
 	add(c.Persisted, "persisted")
 	add(c.Full, "full")
 	add(c.Waiting > 0, "%d wait for it alone", c.Waiting)

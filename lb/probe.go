@@ -11,8 +11,9 @@ import (
 
 // poolAnswer is what the balancer says of a pool when it is probed itself (LB11): 200 while any
 // member is up, 503 while the best ones are overloaded, nothing at all when none can serve. The
-// load is the sum over the members that are up or overloaded and said theirs; the modes are
-// those of the members that are up, normal first.
+// load is the sum over the members that are up or overloaded and said theirs, but for those that
+// step aside: what they could carry is for nobody. The modes are those of the members that are up
+// (503: overloaded), normal first.
 func poolAnswer(states []healthcheck.Status) isalive.Answer {
 	a := isalive.Answer{Active: -1, Capacity: -1}
 	var modes []string
@@ -23,6 +24,9 @@ func poolAnswer(states []healthcheck.Status) isalive.Answer {
 		case healthcheck.Overloaded:
 			if a.Status == 0 {
 				a.Status = 503
+			}
+			if isalive.StepsAside(s.Load.Mode) {
+				continue
 			}
 		default:
 			continue

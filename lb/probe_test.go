@@ -32,6 +32,8 @@ func TestPoolAnswer(t *testing.T) {
 		{"sums over those that said so", []healthcheck.Status{st(up, 3, 10, "normal"), st(up, -1, -1, ""), st(up, 4, 20, "normal")}, isalive.Answer{Status: 200, Mode: "normal", Active: 7, Capacity: 30}},
 		{"the overloaded count in the sums", []healthcheck.Status{st(over, 10, 10, "leased"), st(up, 1, 10, "normal"), st(down, 5, 10, "normal")}, isalive.Answer{Status: 200, Mode: "normal", Active: 11, Capacity: 20}},
 		{"all overloaded", []healthcheck.Status{st(over, 9, 9, "normal"), st(down, -1, -1, "")}, isalive.Answer{Status: 503, Mode: "normal", Active: 9, Capacity: 9}},
+		{"who steps aside carries nothing for anybody", []healthcheck.Status{st(over, 0, 64, "draining"), st(up, 3, 10, "normal")}, isalive.Answer{Status: 200, Mode: "normal", Active: 3, Capacity: 10}},
+		{"all step aside", []healthcheck.Status{st(over, 0, 64, "draining"), st(down, -1, -1, "")}, isalive.Answer{Status: 503, Mode: "draining", Active: -1, Capacity: -1}},
 		{"modes, normal first, each once", []healthcheck.Status{st(up, -1, -1, "leased"), st(up, -1, -1, "hostcache"), st(up, -1, -1, "normal"), st(up, -1, -1, "leased")}, isalive.Answer{Status: 200, Mode: "normal,hostcache,leased", Active: -1, Capacity: -1}},
 	}
 	for _, tt := range tests {

@@ -60,6 +60,9 @@ type MemberStatus struct {
 	Health    string    `json:"health"`
 	HealthWhy string    `json:"health_why"`
 	Since     time.Time `json:"since,omitzero"`
+	// Mode is in which mode the member says that it works, since ModeSince; empty: it says none.
+	Mode      string    `json:"mode,omitempty"`
+	ModeSince time.Time `json:"mode_since,omitzero"`
 	// Words are what operators say of the member now, Drain how far that has come.
 	Words  []Word `json:"words,omitempty"`
 	Drain  string `json:"drain,omitempty"`
@@ -117,7 +120,7 @@ func (p *Proxy) poolStatus(live *live, lp *livePool, bound map[uint32]int) PoolS
 	snap, now := p.snapshot(), p.now()
 	var q choice.Question
 	lp.fill(&q, snap, now)
-	serving, why := healthcheck.Serving(nil, q.States)
+	serving, why := q.Serving(nil)
 	ps := PoolStatus{
 		Name: lp.name, Method: lp.method, Serving: why,
 		Queued: lp.waits.Load(), QueueLimit: lp.maxWaiting, Upgraded: lp.tunnels.Load(),
@@ -150,6 +153,7 @@ func (lp *livePool) memberStatus(q *choice.Question, i int, snap *healthcheck.Sn
 		Name: m.name, Address: m.address,
 		State: q.States[i].State.String(), Why: q.States[i].Reason,
 		Health: health.State.String(), HealthWhy: health.Reason, Since: health.Since,
+		Mode: health.Load.Mode, ModeSince: health.ModeSince,
 		Words: lp.holding(i), Weight: q.Weights[i], AsksFor: q.States[i].Load.Weight, Configured: lp.weights[i], Priority: lp.priority(i),
 		InFlight: u.InFlight(), MaxInFlight: m.most, Queued: u.queue.depth.Load(),
 		Failing: q.Loads[i].Failing, Shunned: q.Loads[i].Shunned,

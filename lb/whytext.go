@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"switchpoint/healthcheck/isalive"
 	"switchpoint/lb/choice"
 )
 
@@ -31,6 +32,9 @@ func (w Why) Lines() []string {
 	add("state", "%s (%s)", m.State, m.Why)
 	add("may serve", "%s", w.Pool.Serving)
 	add("health", "%s (%s)%s", m.Health, m.HealthWhy, sinceText(m.Since))
+	if m.Mode != "" {
+		add("mode", "%s%s", m.Mode, sinceText(m.ModeSince))
+	}
 	for i := range m.Words {
 		add("word", "%s", m.Words[i].told())
 	}
@@ -66,6 +70,9 @@ func (w Why) verdict() string {
 			return "gets no new clients, only those that it has: " + w.Member.Why
 		}
 		if w.Member.State == "up" || w.Member.State == "overloaded" {
+			if isalive.StepsAside(w.Member.Mode) {
+				return "gets nothing: it says that it steps aside (mode " + w.Member.Mode + "), and " + w.Pool.Serving
+			}
 			return "gets no new clients, only those with a session there: it is " + w.Member.State + ", and " + w.Pool.Serving
 		}
 		return "gets nothing: it is " + w.Member.State + " (" + w.Member.Why + ")"

@@ -18,7 +18,8 @@ type vote struct {
 	ttfb    time.Duration
 	steady  time.Duration // it sees this state for at least so much longer
 	load    healthcheck.Load
-	reason  string // of a state that is not up
+	mode    time.Time // since when load has its mode; zero: it is not known
+	reason  string    // of a state that is not up
 }
 
 // sees says whether the vote tells something of the target itself.
@@ -69,7 +70,7 @@ func agree(ballots []ballot, need int) (healthcheck.Status, bool) {
 	if state == healthcheck.Down {
 		s.Source = source(ballots)
 	} else {
-		s.TTFB, s.Load = measured(ballots, w)
+		s.TTFB, s.Load, s.ModeSince = measured(ballots, w)
 	}
 	if count[state] == n { // while they differ, the next report may turn it
 		s.Steady = steady(ballots, state, need)
@@ -115,14 +116,15 @@ func source(ballots []ballot) healthcheck.Source {
 	return healthcheck.FromTraffic
 }
 
-// measured gives load and response time: this node's if it sees the target, else the witness's.
-func measured(ballots []ballot, w *ballot) (time.Duration, healthcheck.Load) {
+// measured gives response time, load, and since when the load has its mode: this node's if it sees the
+// target, else the witness's.
+func measured(ballots []ballot, w *ballot) (time.Duration, healthcheck.Load, time.Time) {
 	for i := range ballots {
 		if b := &ballots[i]; b.own && b.sees() {
-			return b.ttfb, b.load
+			return b.ttfb, b.load, b.mode
 		}
 	}
-	return w.ttfb, w.load
+	return w.ttfb, w.load, w.mode
 }
 
 // steady is how long a state that all see cannot change: until as many have changed their minds

@@ -224,3 +224,20 @@ func TestAgreeProperties(t *testing.T) {
 		}
 	})
 }
+
+// TestAgreeOnMode: the mode is that of the node whose load it is, and so is since when.
+func TestAgreeOnMode(t *testing.T) {
+	since := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	here, uk := says("here", up), says("uk", up)
+	here.load.Mode, here.mode = "hostcache", since
+	uk.load.Mode = "normal"
+	f := func(mode string, since time.Time, ballots ...ballot) {
+		t.Helper()
+		if s, ok := agree(ballots, 2); !ok || s.Load.Mode != mode || !s.ModeSince.Equal(since) {
+			t.Errorf("mode %q since %v, want %q since %v", s.Load.Mode, s.ModeSince, mode, since)
+		}
+	}
+	f("hostcache", since, uk, here)
+	f("normal", time.Time{}, uk, says("here", unknown)) // another node's report does not say since when
+	f("", time.Time{}, says("uk", down), says("here", down))
+}

@@ -100,7 +100,7 @@ func (s sight) observe(h *healthcheck.Status) vote {
 	}
 	return vote{
 		state: h.State, traffic: h.Source == healthcheck.FromTraffic, since: h.Since, at: h.At, ttfb: h.TTFB,
-		steady: h.Steady, load: h.Load, reason: h.Reason,
+		steady: h.Steady, load: h.Load, mode: h.ModeSince, reason: h.Reason,
 	}
 }
 

@@ -1,9 +1,10 @@
 package steer
 
-// Overload shifting (HK4): a share of the clients of an overloaded pool goes to the next one. How
-// large the share is and how fast it may change is the director's (poolView.shed), and nothing else
-// moves a client here: what takes the clients may become overloaded too, and then sheds its own share
-// of whatever comes to it, in the same small steps.
+// Shifting (HK4, DC7): a share of the clients of an overloaded pool, or of one without its database,
+// goes to the next one. How large the share is and how fast it may change is the director's
+// (poolView.shed), and nothing else moves a client here: what takes the clients may become overloaded
+// or lose its database too, and then sheds its own share of whatever comes to it, in the same small
+// steps. To pass over it at once would move all that came to it at once.
 //
 //	of the pools that are in, in order, shed    draw            who takes the client
 //	0, any                                      any             the first

@@ -30,7 +30,7 @@ func between(t *testing.T, how, out string, shed ...float64) *View {
 		if strings.Contains(out, dc) {
 			p = poolView{why: "an operator took it out", status: p.status}
 		} else if i < len(shed) {
-			p.shed = shed[i]
+			p.shed, p.cause = shed[i], forOverload
 		}
 		v.names[0].pools = append(v.names[0].pools, p)
 	}

@@ -3,6 +3,7 @@ package steer
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"switchpoint/healthcheck"
 )
@@ -15,9 +16,11 @@ type Candidate struct {
 	State      healthcheck.State
 	Facts      string // what the check says, in its own words
 	Spare      int    // capacity left; -1 when the member does not say
-	Priority   int    // in SRV answers; -1 when it is in none
-	Weight     int    // in SRV answers
-	Chosen     bool   // A or AAAA answers it
+	Mode       string // in which mode it says that it works, since ModeSince; empty when it does not say
+	ModeSince  time.Time
+	Priority   int  // in SRV answers; -1 when it is in none
+	Weight     int  // in SRV answers
+	Chosen     bool // A or AAAA answers it
 	Why        string
 }
 
@@ -32,6 +35,7 @@ func (d Decision) Candidates() []Candidate {
 			c := Candidate{
 				Datacenter: g.pool.Datacenter, Host: mem.host, Address: netip.AddrPortFrom(mem.addr, mem.port),
 				State: st.State, Facts: st.Reason, Spare: st.Load.Spare(), Priority: -1,
+				Mode: st.Load.Mode, ModeSince: st.ModeSince,
 			}
 			serves := slices.Contains(g.serving, m)
 			c.Chosen = i == d.best && serves && slices.Contains(answered, mem.addr)
@@ -60,7 +64,7 @@ func (d *Decision) why(i int, serves bool, c Candidate) string {
 	case !serves:
 		return "left out: " + g.whyNot(c.State)
 	case d.moved && i == d.best+1:
-		return "serves, but sheds this client for overload (SRV: next priority)"
+		return "serves, but sheds this client " + g.cause.whyMoved() + " (SRV: next priority)"
 	case i != d.best:
 		return "serves, but " + d.earlier() + " (SRV: next priority)"
 	}

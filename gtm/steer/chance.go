@@ -36,7 +36,7 @@ func (d *Decision) poolChance() string {
 	return "between datacenters: " + l.text(d.client.share(drawPool))
 }
 
-// shedChance shows what overload did to the order.
+// shedChance shows what shifting did to the order.
 func (d *Decision) shedChance() string {
 	at := d.best
 	if d.moved {
@@ -52,8 +52,9 @@ func (d *Decision) shedChance() string {
 	case d.client.share(drawShed) < d.groups[at].shed:
 		what = "no other takes this one, it stays"
 	}
-	return fmt.Sprintf("overload: %s sheds %.0f %% of its clients; drawn %.2f: %s",
-		d.groups[at].pool.Datacenter, 100*d.groups[at].shed, d.client.share(drawShed), what)
+	by := map[cause]string{forOverload: "overload", forMode: "prefer_normal", comesBack: "coming back"}[d.groups[at].cause]
+	return fmt.Sprintf("%s: %s sheds %.0f %% of its clients; drawn %.2f: %s",
+		by, d.groups[at].pool.Datacenter, 100*d.groups[at].shed, d.client.share(drawShed), what)
 }
 
 // memberChance shows the choice inside the pool that is answered.

@@ -38,6 +38,11 @@ type Name struct {
 	// MaxDemotions is how many pools may go out because of their health within a minute;
 	// default 1. Pools that are back count no more.
 	MaxDemotions int `toml:"max_demotions"`
+	// PreferNormal moves the clients of a pool whose members all work without their database to a pool
+	// with members in mode normal, little by little as overload does. It is for a cluster whose brokers
+	// stand in several datacenters; of separate clusters each is the home of its own users. Inside a
+	// pool members in mode normal come first in any case.
+	PreferNormal bool `toml:"prefer_normal"`
 	// MinDatacenters is how many pools an operator's word must leave in; default 1.
 	MinDatacenters int `toml:"min_datacenters"`
 

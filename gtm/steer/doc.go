@@ -16,7 +16,7 @@
 //	direct_limit.go               demotion limit, hold and failback delay
 //	direct_rule.go                the verdict on each pool
 //	direct_resort.go              last resorts, all-down policies
-//	shed.go                       overload shifting
+//	shed.go                       shifting of clients, by overload and mode
 //	ttl.go                        how long the answer may be kept
 //
 // The way of a pool, which an operator's word or the mode of operation can take out at any point:
@@ -34,8 +34,23 @@
 // Decide (decide.go) takes two steps, each with one file for each of its policies, which has the
 // policy's truth table:
 //
-//	between_*.go    the order of the pools: topology and mode, failover, weighted, overload shifting
+//	between_*.go    the order of the pools: topology and mode, failover, weighted, shifting
 //	method_*.go     the order of the members of a pool: round-robin, weighted, failover, hash, least-load
+//
+// Mode (DC7). Brokers of a cluster that work without their database (mode hostcache, leased,
+// recovering) serve, and others serve better. What is done about it depends on who shares a
+// database, which only people know:
+//
+//	members of one pool    those in mode normal serve first, while they can carry the work of all
+//	                       (healthcheck.Serving), at once: all stay in the datacenter
+//	pools of one name      nothing: each datacenter may be a cluster of its own and the home of its
+//	                       users, whom another one would only send back
+//	the same, with         the clients of a pool in which all say another mode go on to the next one,
+//	prefer_normal          while any has members in mode normal and room, in the steps of overload
+//	                       (shed.go): 5 % every 15 s
+//
+// So no mode that members report ever takes a pool out, no demotion, hold or failback delay begins with it,
+// and a mode that lasts for less than 15 s moves nobody between datacenters.
 //
 // A, AAAA and SRV of one name are three readings of one Decision, so that they cannot disagree:
 // the addresses are always among those of the best SRV priority (target.go). Chance comes with the

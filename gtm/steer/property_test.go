@@ -22,6 +22,8 @@ import (
 //	(d) nobody is answered who is known to be down while somebody is up; but for a pool that the
 //	    demotion limit keeps
 //	(e) a view made from the memory on disk decides as the one that goes on
+//	(f) a member in mode normal comes before the others of its pool that are up, and no mode of members
+//	    takes a pool out
 func TestNoSequenceBreaksASafetyRule(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		g := newChaos(t, rt)
@@ -38,6 +40,7 @@ type chaos struct {
 	n     Name
 	gone  map[string]time.Time // pools that went out because of their health, by datacenter
 	prior []poolView
+	past  []poolPast // of prior
 }
 
 var members = []string{"us1", "us2", "us3", "uk1", "uk2", "de1"}
@@ -49,6 +52,7 @@ func newChaos(t *testing.T, rt *rapid.T) *chaos {
 	g.n.UpThresh = rapid.SampledFrom([]float64{0, 0.5}).Draw(rt, "up_thresh")
 	g.n.FailbackDelay = time.Duration(rapid.SampledFrom([]int{0, 0, 90}).Draw(rt, "failback")) * time.Second
 	g.n.ManualResume = rapid.Bool().Draw(rt, "manual")
+	g.n.PreferNormal = rapid.Bool().Draw(rt, "prefer_normal")
 	g.n.MaxDemotions = rapid.IntRange(1, 2).Draw(rt, "max_demotions")
 	g.n.MinDatacenters = rapid.IntRange(1, 2).Draw(rt, "min_datacenters")
 	if rapid.Bool().Draw(rt, "by mode") {
@@ -62,13 +66,16 @@ func newChaos(t *testing.T, rt *rapid.T) *chaos {
 
 func (g *chaos) step() {
 	rt := g.rt
-	g.prior = slices.Clone(g.view.names[0].pools)
+	g.prior, g.past = slices.Clone(g.view.names[0].pools), slices.Clone(g.view.names[0].past.pools)
 	g.now = g.now.Add(time.Duration(rapid.IntRange(0, 45).Draw(rt, "seconds")) * time.Second)
 	for range rapid.IntRange(0, 3).Draw(rt, "flips") {
 		st := healthcheck.Status{Load: healthcheck.Load{Active: -1, Capacity: -1}, Steady: healthcheck.MaxSteady}
 		st.State = rapid.SampledFrom([]healthcheck.State{up, up, down, down, down, overloaded, noIdea, maintenance, draining}).Draw(rt, "state")
 		if st.State == down && rapid.IntRange(0, 3).Draw(rt, "by traffic") == 0 {
 			st.Source = healthcheck.FromTraffic
+		}
+		if st.State != down {
+			st.Load.Mode = rapid.SampledFrom([]string{"", "normal", "hostcache", "recovering", "draining"}).Draw(rt, "broker mode")
 		}
 		g.give(st, rapid.SampledFrom(members).Draw(rt, "member"))
 	}
@@ -139,6 +146,7 @@ func (g *chaos) check() {
 	}
 	for i := range v.pools {
 		p := &v.pools[i]
+		g.modes(p)
 		if p.verdict == kept || !p.in {
 			continue
 		}
@@ -151,17 +159,38 @@ func (g *chaos) check() {
 	g.count()
 }
 
+// modes checks (f).
+func (g *chaos) modes(p *poolView) {
+	isUp := func(s healthcheck.Status) bool { return s.State == up }
+	if !p.in && p.verdict == nobody && slices.ContainsFunc(p.status, isUp) {
+		g.rt.Fatalf("(f) a member is up, and its pool is out: %s", lineUp(g.view, 0))
+	}
+	if !p.in || p.verdict == kept || g.view.names[0].policy != "" || !isUp(p.status[p.serving[0]]) {
+		return
+	}
+	normal := func(s healthcheck.Status) bool { return isUp(s) && s.Load.Normal() }
+	for _, j := range p.serving {
+		if slices.ContainsFunc(p.status, normal) && p.status[j].Load.Abnormal() {
+			g.rt.Fatalf("(f) member %d is answered in mode %q while others are in mode normal: %s", j+1, p.status[j].Load.Mode, lineUp(g.view, 0))
+		}
+	}
+}
+
 // count checks (c), from what was seen of the views alone.
 func (g *chaos) count() {
 	v := &g.view.names[0]
 	for i := range v.pools {
 		was, is, dc := &g.prior[i], &v.pools[i], g.n.Pools[i].Datacenter
+		served := was.serving
+		if was.verdict == kept { // what it serves has failed already: it is kept for what it served last
+			served = g.past[i].good
+		}
 		switch {
 		case is.in || v.policy != "":
 			delete(g.gone, dc)
 		case !was.in || was.verdict != takesPart && was.verdict != kept:
 		case is.verdict == forcedOut || is.verdict == otherMode || is.verdict == unknown:
-		case !slices.ContainsFunc(was.serving, func(j int) bool { return !isPlanned(&is.status[j]) }):
+		case !slices.ContainsFunc(served, func(j int) bool { return !isPlanned(&is.status[j]) }):
 		case measure(make([]int, len(is.status)), g.n.UpThresh, is.status).health == ill:
 			g.gone[dc] = g.now
 		}

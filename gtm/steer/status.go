@@ -28,7 +28,8 @@ type PoolStatus struct {
 	Serves     string    `json:"serves"`        // why these members serve
 	Since      time.Time `json:"since,omitzero"`
 	Held       bool      `json:"held,omitempty"` // an operator has to release it (manual_resume)
-	Shed       float64   `json:"shed"`           // share of its clients that goes elsewhere for overload, 0 to 1
+	Shed       float64   `json:"shed"`           // share of its clients that goes elsewhere, 0 to 1
+	ShedWhy    string    `json:"shed_why,omitempty"`
 
 	Members []MemberStatus `json:"members"`
 	Changes []Change       `json:"changes,omitempty"` // in and out, the newest last, at most 10
@@ -41,7 +42,10 @@ type MemberStatus struct {
 	Reason  string            `json:"reason"`
 	Since   time.Time         `json:"since,omitzero"` // of the state
 	Spare   int               `json:"spare"`          // capacity left; -1 when it does not say
+	Mode    string            `json:"mode,omitempty"` // in which it says that it works, since ModeSince
 	Serving bool              `json:"serving"`        // may be answered
+
+	ModeSince time.Time `json:"mode_since,omitzero"`
 }
 
 // Change is one time that a pool went in or out.
@@ -81,9 +85,13 @@ func (v *poolView) describe(p *pool, past *poolPast) PoolStatus {
 		Datacenter: p.Datacenter, In: v.in, Rule: v.verdict.String(), Why: v.why, Serves: v.rule,
 		Since: past.since, Held: past.gone && past.held, Shed: v.shed, Changes: past.changes, Members: make([]MemberStatus, len(p.members)),
 	}
+	if v.shed > 0 {
+		out.ShedWhy = v.cause.String()
+	}
 	for m, st := range v.status {
 		out.Members[m] = MemberStatus{
 			ID: p.members[m].id, State: st.State, Reason: st.Reason, Since: st.Since, Spare: st.Load.Spare(),
+			Mode: st.Load.Mode, ModeSince: st.ModeSince,
 		}
 	}
 	for _, m := range v.serving {

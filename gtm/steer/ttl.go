@@ -33,7 +33,7 @@ func (m *making) expect(at time.Time, why string) {
 //	what                                                               TTL
 //	the all-down policy is in force                                    ttl_min
 //	a pool went in or out, or the policy began or ended, < 60 s ago    ttl_min
-//	a pool sheds or is strained by overload                            ttl_min
+//	a pool sheds, is strained by overload, or begins to shed           ttl_min
 //	a member or pool is overloaded, draining or in maintenance         ttl_min
 //	otherwise, with first = the earliest possible change               first, within ttl_min and ttl
 //
@@ -92,9 +92,11 @@ func (m *making) unsettled() string {
 		v, dc := &m.pools()[i], m.name.pools[i].Datacenter
 		switch {
 		case v.shed > 0:
-			return fmt.Sprintf("%s is overloaded, %.0f %% of its clients go elsewhere", dc, v.shed*100)
+			return fmt.Sprintf("%s %s, %.0f %% of its clients go elsewhere", dc, v.cause, v.shed*100)
 		case v.in && v.strained():
 			return dc + " is overloaded"
+		case v.cause == forMode:
+			return dc + " " + v.cause.String()
 		}
 	}
 	for i := range m.pools() {

@@ -27,6 +27,9 @@ func (n Name) Validate() error {
 			"%d addresses in an answer are not possible", n.Answers)
 	}
 	n.validateTTL(&l)
+	if n.PreferNormal && n.Monitor == "" {
+		l.Addf("prefer_normal", "name a monitor that asks the is_alive page, or remove it", "without a monitor no member says in which mode it works")
+	}
 	switch {
 	case n.AllDown == AllDownFallback && len(n.Fallback) == 0:
 		l.Addf("fallback", `list addresses that answer when nothing else does, as in fallback = ["192.0.2.80"]`,

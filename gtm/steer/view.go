@@ -35,7 +35,8 @@ type poolView struct {
 	in       bool                 // takes part in the choice between pools
 	verdict  verdict              // which row of the truth table decided that
 	why      string               // why it is out, or in all the same; empty for a pool that just serves
-	shed     float64              // the share of its clients that goes elsewhere for overload, 0 to 1
+	shed     float64              // the share of its clients that goes elsewhere, 0 to 1
+	cause    cause                // why it does
 }
 
 // Due is when something changes by itself, the zero time when nothing does.

@@ -2,7 +2,7 @@
 // decided by: averages, requests in flight, failures.
 //
 //	states, loads, the client's member -> Pick -> member, by which rule
-//	                                      1  who may serve at all     healthcheck.Serving
+//	                                      1  who may serve at all     healthcheck.Serving, Serving
 //	                                      2  the member of this client, where it may keep it
 //	                                      3  not shunned, not full    panic_threshold
 //	                                      4  the priority group       min_active
@@ -19,6 +19,25 @@
 //	fastest-node                   the same over all pools that a node serves, as F5 has it
 //	round-robin                    in turns by weight
 //	hash                           the same client, the same member
+//
+// # Mode
+//
+// The brokers of a pool share a database. One that works without it (mode hostcache, leased,
+// recovering) serves as well, but what it does has to be merged later: it gets new clients only when
+// no member in mode normal is up, or when these cannot carry all of it (DC7). They cannot when their
+// own figures say so (healthcheck.Serving), when each of them is full, avoided, has failed for the
+// request, or has as much in flight from here as it says it carries (while slow start holds: as its
+// share of that), or when panic_threshold holds for them (Serving). Then all that are up are alike.
+// Who says no mode serves with either. This comes before priority groups. It has no setting: it never
+// takes away capacity, and whom it should not prefer an operator drains.
+//
+//	client               member that it had, up in another mode    goes to
+//	new                  -                                         one in mode normal, if it can take it
+//	source address       any                                       the same: nothing is lost
+//	session, cookie      any                                       stays
+//
+// One that steps aside (503, mode draining or stopped) keeps no client while another member can serve
+// it: it refuses what these do, for sessions too.
 //
 // Those that compare costs let equals take turns (turn). Slow start, and what a member's agent asks
 // for ("75%"), are parts of the weight, so all of them honour both (weightOf).

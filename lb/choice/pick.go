@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"switchpoint/healthcheck"
+	"switchpoint/healthcheck/isalive"
 )
 
 // Bond is how firmly a client belongs to the member that it had before.
@@ -98,19 +99,18 @@ func (h How) Full() bool { return h == AllFull || h == BoundFull }
 // Reason is why Pick answered as it did.
 type Reason struct {
 	How How
-	// Serving is healthcheck's word on who may serve.
+	// Serving is the word on who may serve (Question.Serving).
 	Serving string
 }
 
-// Pick chooses the member for one request, or -1. It never chooses one that healthcheck.Serving
+// Pick chooses the member for one request, or -1. It never chooses one that Question.Serving
 // leaves out (HK4), but for a client that may stay at its member. It is pure: same question, same
 // answer.
 func Pick(q *Question) (int, Reason) {
-	among, why := healthcheck.Serving(q.Scratch[:0], q.States)
+	among, why := q.Serving(q.Scratch[:0])
 	r := Reason{Serving: why}
-	unshunned := q.unshunned(among)
-	panics := unshunned > 0 && unshunned*100 < len(among)*q.PanicPercent
-	if how, bound := q.stays(among, unshunned > 0 && !panics); bound {
+	panics := q.panics(among)
+	if how, bound := q.stays(among, q.unshunned(among) > 0 && !panics); bound {
 		r.How = how
 		if how == BoundFull {
 			return -1, r
@@ -146,7 +146,8 @@ func Pick(q *Question) (int, Reason) {
 
 // stays says whether the client stays at the member that it had, and by which rule: where that
 // one serves or drains, and a session also where it is up or overloaded while others would serve
-// new clients. A shunned one is left if there are others (avoid), and one without a place by
+// new clients, unless it says that it steps aside: it refuses what others can do for the session (DC7).
+// A shunned one is left if there are others (avoid), and one without a place by
 // whoever loses nothing by it; a session waits for its own member.
 func (q *Question) stays(serving []int, avoid bool) (How, bool) {
 	i := q.Persisted
@@ -158,7 +159,7 @@ func (q *Question) stays(serving []int, avoid bool) (How, bool) {
 	case healthcheck.Draining:
 		how = PersistedDraining
 	case healthcheck.Up, healthcheck.Overloaded:
-		if q.Bond != Firm && !slices.Contains(serving, i) {
+		if (q.Bond != Firm || isalive.StepsAside(q.States[i].Load.Mode)) && !slices.Contains(serving, i) {
 			return 0, false
 		}
 	default:
@@ -200,6 +201,12 @@ func (q *Question) group(among []int) []int {
 		}
 		level = next
 	}
+}
+
+// panics says whether so few are unshunned that all are used.
+func (q *Question) panics(among []int) bool {
+	n := q.unshunned(among)
+	return n > 0 && n*100 < len(among)*q.PanicPercent
 }
 
 func (q *Question) unshunned(among []int) (n int) {

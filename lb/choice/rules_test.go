@@ -49,7 +49,7 @@ const (
 func TestBonds(t *testing.T) {
 	covers.Req(t, "HK4")
 	other := states(up, up)
-	other[1].Load.Mode = "hostcache"
+	other[0].Load.Mode, other[1].Load.Mode = "normal", "hostcache"
 	playRules(t, []rule{
 		{"loose: up", Question{States: states(up, up), Persisted: 1}, 1, Persisted},
 		{"loose: leaves the overloaded", Question{States: states(up, over), Persisted: 1}, 0, ByMethod},
@@ -149,7 +149,7 @@ func drawQuestion(t *rapid.T) Question {
 		q.States = append(q.States, healthcheck.Status{
 			State:  healthcheck.State(rapid.IntRange(0, int(healthcheck.Maintenance)).Draw(t, "state")),
 			Source: rapid.SampledFrom([]healthcheck.Source{healthcheck.FromProbes, healthcheck.FromTraffic, healthcheck.FromOverride}).Draw(t, "source"),
-			Load:   healthcheck.Load{Active: rapid.IntRange(-1, 9).Draw(t, "active"), Capacity: rapid.IntRange(-1, 9).Draw(t, "capacity"), Mode: rapid.SampledFrom([]string{"", "normal", "hostcache"}).Draw(t, "mode")},
+			Load:   healthcheck.Load{Active: rapid.IntRange(-1, 9).Draw(t, "active"), Capacity: rapid.IntRange(-1, 9).Draw(t, "capacity"), Mode: rapid.SampledFrom([]string{"", "normal", "hostcache", "draining"}).Draw(t, "mode")},
 		})
 		q.Weights = append(q.Weights, rapid.IntRange(1, 5).Draw(t, "weight"))
 		q.Keys = append(q.Keys, rapid.Uint64().Draw(t, "key"))
@@ -176,7 +176,7 @@ func TestPickObeys(t *testing.T) {
 	covers.Req(t, "HK4")
 	rapid.Check(t, func(t *rapid.T) {
 		q := drawQuestion(t)
-		serving, _ := healthcheck.Serving(nil, q.States)
+		serving := allowed(&q)
 		got, r := Pick(&q)
 		if again, r2 := Pick(&q); again != got || r2 != r {
 			t.Fatalf("same question, answers %d and %d", got, again)
@@ -193,7 +193,7 @@ func TestPickObeys(t *testing.T) {
 		case r.How == PersistedDraining && (got != q.Persisted || s != drai), r.How == Persisted && got != q.Persisted:
 			t.Fatalf("%d in state %s: %s", got, s, r.How)
 		case got == q.Persisted && s == drai:
-		case got == q.Persisted && q.Bond == Firm && (s == up || s == over):
+		case got == q.Persisted && q.Bond == Firm && (s == up || s == over) && q.States[got].Load.Mode != "draining":
 		case !slices.Contains(serving, got):
 			t.Fatalf("picked %d (%s), %s; allowed are %v", got, s, r.How, serving)
 		}
@@ -204,6 +204,35 @@ func TestPickObeys(t *testing.T) {
 			byGroup(t, &q, serving, got, r)
 		}
 	})
+}
+
+// allowed is who may get a client that nothing binds, written down once more.
+func allowed(q *Question) (out []int) {
+	serving, _ := healthcheck.Serving(nil, q.States)
+	unshunned, takes := 0, false
+	for _, i := range serving {
+		l, said := q.Loads[i], q.States[i].Load
+		if q.States[i].State != up {
+			return serving
+		}
+		if !l.Shunned {
+			unshunned++
+			free := !l.Tried && !l.Full && said.Mode == "normal"
+			takes = takes || free && (said.Capacity == -1 || float64(l.InFlight) < float64(said.Capacity)*Ramp(l.Since, q.SlowStart))
+		}
+	}
+	if takes && unshunned*100 >= len(serving)*q.PanicPercent {
+		return serving
+	}
+	for i := range q.States {
+		if q.States[i].State == up {
+			out = append(out, i)
+		}
+	}
+	if len(out) == 0 {
+		return serving
+	}
+	return out
 }
 
 // refused checks that there was nobody.

@@ -1,10 +1,6 @@
 package choice
 
-import (
-	"slices"
-
-	"switchpoint/healthcheck"
-)
+import "slices"
 
 // Standing is how far a member comes in a choice for a client that nothing binds.
 type Standing uint8
@@ -31,16 +27,16 @@ func (s Standing) String() string {
 // without a member.
 func Standings(q *Question) ([]Standing, How) {
 	out := make([]Standing, len(q.States))
-	among, _ := healthcheck.Serving(nil, q.States)
+	among, _ := q.Serving(nil)
 	if len(among) == 0 {
 		return out, NoneServing
 	}
 	how := ByMethod
 	rest := slices.Clone(among)
-	switch n := q.unshunned(among); {
-	case n == 0:
+	switch {
+	case q.unshunned(among) == 0:
 		how = ByMethodAll
-	case n*100 < len(among)*q.PanicPercent:
+	case q.panics(among):
 		how = ByMethodPanic
 	default:
 		rest = keep(rest, func(i int) bool { return !q.Loads[i].Shunned })
