@@ -20,7 +20,8 @@ type Lease struct {
 	Who
 	// Desktop is the id of the desktop of a LeaseLaunch; empty for a LeaseEnumeration.
 	Desktop string `json:"desktop,omitempty"`
-	// Client is the device for which it counts; empty: for all (Leases.PerClient).
+	// Client is the device for which a LeaseLaunch counts; empty: for all (Leases.PerClient). What a user
+	// may see does not depend on his device.
 	Client   string         `json:"client,omitempty"`
 	Desktops []LeaseDesktop `json:"desktops"`         // one for a LeaseLaunch
 	Grants   []Grant        `json:"grants,omitempty"` // of a LeaseEnumeration
@@ -51,11 +52,30 @@ type LeaseTerms struct {
 	Client string        // as Lease.Client
 }
 
+// LeaseKeep is how long a lease stays after it was removed or has expired, for brokers that were cut off
+// meanwhile. A copy that is older may hold what was removed: it begins anew.
+const LeaseKeep = 7 * 24 * time.Hour
+
+// Keeps bounds the time that a lease has to go which says the same already: it is left as it is, so that a
+// user who connects all day does not write it each time. One that was made with a longer life is cut.
+func (t LeaseTerms) Keeps() (least, most time.Duration) {
+	const clocks = time.Minute // the moments of two transactions that run at once
+	return t.Life - min(24*time.Hour, t.Life/2), t.Life + clocks
+}
+
 // LeaseFilter picks leases; the zero value picks all that are not removed.
 type LeaseFilter struct {
 	Kind, Directory, User, Desktop, Client string // each empty: any. Desktop is an id or a name.
 	Removed                                bool   // those that are marked for deletion, too
 	Most                                   int    // 0: 1000
+}
+
+// Limit is f.Most with its default.
+func (f LeaseFilter) Limit() int {
+	if f.Most <= 0 {
+		return 1000
+	}
+	return f.Most
 }
 
 // LeaseCursor is how far a copy of the leases has come; the zero value is its beginning.
@@ -66,12 +86,13 @@ type LeaseCursor struct {
 
 // LeaseStore is the part of a Store that keeps leases. Connect records them, in its own transaction:
 // the launch of a desktop of the user's own, and beside it what he may see. One that says the same
-// already is written again only when it has less than Life - 24h to go.
+// already is written again only when it has less than Life - 24h to go (LeaseTerms.Keeps). A connect that
+// repeats an idempotency key records none.
 type LeaseStore interface {
-	// Leases lists leases by user, kind and desktop.
+	// Leases lists leases by user, kind, desktop and client. With f.Desktop they are launches of it.
 	Leases(ctx context.Context, f LeaseFilter) ([]Lease, error)
 	// RemoveLeases marks those that f picks for deletion (f.Removed and f.Most do not count) and says how
-	// many there were. The row of log, when it has a Ref, goes with them.
+	// many there were. The row of log, when it has a Ref, goes with them; without any there is none.
 	RemoveLeases(ctx context.Context, f LeaseFilter, log LogRow) (removed int, err error)
 	// LeasesAfter lists, in the order of their change, leases that have changed after the cursor, removed
 	// and expired ones too: up to most, and where the next call goes on. A change becomes visible when
@@ -81,7 +102,7 @@ type LeaseStore interface {
 
 // Leases is the [leases] section of the setup: it is the cluster's, and counts without a restart (LS5).
 type Leases struct {
-	// Enabled: connects leave leases behind; default true.
+	// Enabled: connects leave leases behind, and brokers serve from them; default true.
 	Enabled *bool `toml:"enabled" json:",omitempty"`
 	// Life is how long a lease counts after the connect; default 336h, 14 days (LS2).
 	Life time.Duration `toml:"life" json:",omitempty"`

@@ -14,11 +14,11 @@ import (
 const (
 	desktopColumns = `d.id, d.name, d.host, d.port, d.protocol, d.state`
 
-	// ownSQL is the user's own desktop, which may stand in no pool.
-	ownSQL = `SELECT ` + desktopColumns + `, COALESCE(p.name, '') AS pool, COALESCE(p.kind, 'assigned') AS kind, COALESCE(p.check_kind, 'dial') AS check_kind,
-		` + aliveSQL + ` AS alive
-		FROM assignment a JOIN desktop d ON d.id = a.desktop_id AND ` + live + ` LEFT JOIN desktop_pool p ON p.id = d.pool_id AND p.deleted_at IS NULL
-		WHERE a.desktop_id = $3::uuid AND a.directory = $1::text AND a.user_name = $2::text`
+	// ownSQL is the user's own desktop, which may stand in no pool; ownFrom are all of his.
+	ownSQL  = `SELECT ` + desktopColumns + `, ` + ownPool + `, ` + aliveSQL + ` AS alive` + ownFrom + ` AND a.desktop_id = $3::uuid`
+	ownPool = `COALESCE(p.name, '') AS pool, COALESCE(p.kind, 'assigned') AS kind, COALESCE(p.check_kind, 'dial') AS check_kind`
+	ownFrom = ` FROM assignment a JOIN desktop d ON d.id = a.desktop_id AND ` + live + ` LEFT JOIN desktop_pool p ON p.id = d.pool_id AND p.deleted_at IS NULL
+		WHERE a.directory = $1::text AND a.user_name = $2::text`
 	// poolSQL is the pool, grantSQL the condition that the grants below allow slot so-and-so of it.
 	poolSQL = `SELECT id, name, kind, check_kind, ` + backupSQL + ` AS backup FROM desktop_pool p WHERE id = $3::uuid AND kind = 'pooled' AND deleted_at IS NULL
 		AND EXISTS (SELECT FROM `

@@ -39,9 +39,15 @@ const (
 	step.id, step.name, step.host, step.port, step.protocol, step.state, `
 )
 
-// connectOwn is a connect to a desktop of the user's own.
-const connectOwn = connectHead + `pick AS MATERIALIZED (SELECT own.* FROM may, (` + ownSQL + `) AS own WHERE may.pick)` +
-	connectStep + ` SELECT false, ` + connectAnswer + `step.pool, step.kind, step.check_kind FROM (SELECT) AS one LEFT JOIN step ON true`
+// connectOwn is a connect to a desktop of the user's own, connectLeased one that leaves leases behind.
+const (
+	connectOwn = connectHead + `pick AS MATERIALIZED (SELECT own.* FROM may, (` + ownSQL + `) AS own WHERE may.pick)` + connectStep + ownAnswer
+
+	connectLeased = connectHead + connectKnown + `pick AS MATERIALIZED (SELECT own.* FROM may, own WHERE may.pick AND own.id = $3::uuid)` +
+		connectStep + connectLeases + ownAnswer
+
+	ownAnswer = ` SELECT false, ` + connectAnswer + `step.pool, step.kind, step.check_kind FROM (SELECT) AS one LEFT JOIN step ON true`
+)
 
 // connectRow is what a connect found and did.
 type connectRow struct {
@@ -87,7 +93,14 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 	query, waiting := connectOwn, ""
 	run := s.once
 	limit := r.Session.MaxSessions()
-	if r.Offer.Desktop == "" {
+	switch {
+	case r.Offer.Desktop != "" && r.Lease.Life > 0:
+		lease, err := leaseArgs(r)
+		if err != nil {
+			return broker.Candidate{}, err
+		}
+		query, args = connectLeased, append(args, lease...)
+	case r.Offer.Desktop == "":
 		query, waiting = s.sqlFor(r.Session).passing, s.sqlFor(r.Session).waiting
 		pools, slots := grantArgs(r.Session.Grants)
 		args = append(args, r.Offer.Slot, orNull(r.Desktop), rand.Float64(), pools, slots, limit)

@@ -12,6 +12,8 @@
 //     per slot. Connect looks for a free one with SKIP LOCKED from a random place of an index that
 //     holds free desktops only, and looks again, waiting, before it says that there is none;
 //   - Connect holds its session's row against Logout, and Logout looks for claims only after it has it;
+//   - the leases of a user are locked in one order by all who write them, and left alone by a connect
+//     that has nothing new to say;
 //   - an idempotency key is inserted before anything else is changed: whoever comes second waits for
 //     the first, changes nothing and reads the outcome;
 //   - Join locks the one row of cluster, ReplaceSetup the one row of setup.
@@ -31,6 +33,8 @@
 //	login    assignment_user -> desktop_pkey; desktop_pool_name -> desktop_pool_protocol,
 //	         desktop_free, desktop_claim; insert idempotency, session, log
 //	session  session_token
+//	own      session_pkey, assignment_user -> desktop_pkey; insert idempotency, log; lease_pkey, and only
+//	         when there is news, insert lease
 //	connect  session_pkey, desktop_pool_pkey, desktop_claim, desktop_free; update desktop_pkey;
 //	         insert idempotency, log
 //

@@ -63,7 +63,7 @@ func open(t testing.TB, o Options) *Store {
 }
 
 func TestStore(t *testing.T) {
-	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5", "SE2")
+	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5", "SE2", "LS4")
 	t.Parallel()
 	d := serve(t, roomy())
 	storetest.Run(t, func(t *testing.T) func() storetest.Store {
@@ -91,6 +91,7 @@ func TestOneServer(t *testing.T) {
 		"PoolerIsSeen": poolerIsSeen, "OpenAtOnce": openAtOnce, "PurgeIsBounded": purgeIsBounded, "ReadOnly": readOnly, "Retry": retry,
 		"Cancelled": cancelled, "OldCopy": oldCopy,
 		"LostAnswer": lostAnswer, "Together": together, "WatchWithSetup": watchWithSetup, "MigrateFilled": migrateFilled, "AddJobsAtOnce": addJobsAtOnce, "TakenOverAtOnce": takenOverAtOnce, "PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
+		"LeasesTogether": leasesTogether, "LeasesPurged": leasesPurged, "LeasesText": leasesText,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d) })
 	}

@@ -26,6 +26,8 @@ const (
 		WHERE at <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	purgeBlocks = `DELETE FROM limit_block WHERE (kind, user_name, source) IN (SELECT kind, user_name, source FROM limit_block
 		WHERE until <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	purgeLeases = `DELETE FROM lease WHERE (` + leaseKey + `) IN (SELECT ` + leaseKey + ` FROM lease
+		WHERE COALESCE(removed_at, expires_at) <= now() - $1::bigint` + microSQL + ` LIMIT $2 FOR UPDATE SKIP LOCKED)`
 	purgeSessions = `DELETE FROM session WHERE id IN (SELECT s.id FROM session s
 		WHERE COALESCE(s.ended_at, s.expires_at) <= now() - $1::bigint` + microSQL + `
 			AND NOT EXISTS (SELECT FROM desktop d WHERE d.claim_session = s.id) LIMIT $2 FOR UPDATE OF s SKIP LOCKED)`
@@ -48,6 +50,7 @@ func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, e
 			{&p.Tickets, purgeTickets, 0},
 			{&p.Limits, purgeBatches, limitKeep.Microseconds()},
 			{&p.Limits, purgeBlocks, limitLevels.Microseconds()},
+			{&p.Leases, purgeLeases, broker.LeaseKeep.Microseconds()},
 			{&p.Sessions, purgeSessions, r.Sessions.Microseconds()},
 			{&p.Log, purgeLog, r.Log.Microseconds()},
 		} {

@@ -57,7 +57,7 @@ func InspectCache(ctx context.Context, path string, full bool) (info CacheInfo, 
 	if _, err := os.Stat(path); err != nil { // SQLite would make it
 		return info, fmt.Errorf("inspect host cache: %w", err)
 	}
-	db, err := sql.Open("sqlite", dsn(path, DefaultBusyTimeout, true)+"&mode=rw")
+	db, err := sql.Open("sqlite", dsn(path, DefaultBusyTimeout, true, false)+"&mode=rw")
 	if err != nil {
 		return info, fmt.Errorf("inspect host cache: %w", err)
 	}

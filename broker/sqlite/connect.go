@@ -133,6 +133,11 @@ func (s *Store) Connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 				return err
 			}
 		}
+		if r.Offer.Desktop != "" && r.Lease.Life > 0 {
+			if err := recordLeases(t, r); err != nil {
+				return err
+			}
+		}
 		r.Log.Desktop = out.Name
 		return appendLog(t, r.Log)
 	})

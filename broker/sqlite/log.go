@@ -42,6 +42,8 @@ func (s *Store) LogByRef(ctx context.Context, ref string) (broker.LogRow, error)
 // purgeBatch bounds the rows that one transaction deletes: the logins of all brokers wait for it.
 const purgeBatch = 5000
 
+const purgeLeases = `DELETE FROM lease WHERE rowid IN (SELECT rowid FROM lease WHERE COALESCE(removed_at, expires_at) <= ? LIMIT ?)`
+
 // Purge implements broker.Store.
 func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, error) {
 	var p broker.Purged
@@ -56,6 +58,7 @@ func (s *Store) Purge(ctx context.Context, r broker.Retention) (broker.Purged, e
 			{&p.Tickets, `DELETE FROM ticket WHERE id IN (SELECT id FROM ticket WHERE expires_at <= ? LIMIT ?)`, t.now},
 			{&p.Limits, `DELETE FROM limit_batch WHERE id IN (SELECT id FROM limit_batch WHERE at <= ? LIMIT ?)`, t.now - limitKeep.Milliseconds()},
 			{&p.Limits, `DELETE FROM limit_block WHERE (kind, user, source) IN (SELECT kind, user, source FROM limit_block WHERE until <= ? LIMIT ?)`, t.now - limitLevels.Milliseconds()},
+			{&p.Leases, purgeLeases, t.now - broker.LeaseKeep.Milliseconds()},
 			{&p.Sessions, `DELETE FROM session WHERE id IN (SELECT s.id FROM session s WHERE COALESCE(s.ended_at, s.expires_at) <= ?
 				AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.session_id = s.id) LIMIT ?)`, t.now - r.Sessions.Milliseconds()},
 			{&p.Log, `DELETE FROM log WHERE id IN (SELECT id FROM log WHERE at <= ? LIMIT ?)`, t.now - r.Log.Milliseconds()},

@@ -1,12 +1,13 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"switchpoint/broker"
 )
@@ -30,13 +31,17 @@ func mergeAct(t txn, a *broker.Act) error {
 		if err := mergeSession(t, a, at); err != nil {
 			return err
 		}
+	case broker.ActConnect:
+		return mergeConnect(t, a, at)
+	case broker.ActOperator:
+		return mergeOperator(t, a, at)
 	case broker.ActUse:
 		if _, err := t.exec(`UPDATE session SET expires_at = MAX(expires_at, MIN(ends_at, ? + idle_ms)) WHERE id = ? AND idle_ms > 0 AND ended_at IS NULL`,
 			at, a.SessionID); err != nil {
 			return err
 		}
 	case broker.ActLogout:
-		if err := mergeEnded(t, a); err != nil {
+		if err := mergeEnded(t, a, at); err != nil {
 			return err
 		}
 		n, err := t.exec(`UPDATE session SET ended_at = ? WHERE id = ? AND ended_at IS NULL`, at, a.SessionID)
@@ -49,53 +54,82 @@ func mergeAct(t txn, a *broker.Act) error {
 			}
 		}
 	}
-	return mergeLog(t, a.Log, at)
+	_, err := mergeLog(t, a.Log, at)
+	return err
 }
 
 // mergeEnded notes the end of a session that another broker made and has not merged yet: it has ended
 // already when that one does.
-func mergeEnded(t txn, a *broker.Act) error {
+func mergeEnded(t txn, a *broker.Act, at int64) error {
 	var r broker.LogRow
 	if a.Log != nil {
 		r = *a.Log
 	}
-	hash := sha256.Sum256([]byte("ended session " + a.SessionID))
+	hash := broker.AdoptedHash(a.SessionID)
 	_, err := t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, ended_at, ends_at, idle_ms)
 		VALUES (?, ?, ?, ?, ?, ?, ?, '[]', ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING`,
-		a.SessionID, hash[:], r.Directory, r.User, r.SiteID, r.ClientAddr, r.ClientName, t.now, t.now, t.now, t.now)
+		a.SessionID, hash[:], r.Directory, r.User, r.SiteID, r.ClientAddr, r.ClientName, at, at, at, at)
 	return err
 }
 
 func mergeSession(t txn, a *broker.Act, at int64) error {
+	known, err := insertMerged(t, a, a.TokenHash, a.Ends, at)
+	if err == nil && known {
+		err = mergeWhole(t, a, at)
+	}
+	if err != nil || a.Key == "" {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO idempotency (scope, key, mac, session_id, redirect, desktop_id, expires_at) VALUES ('', ?, ?, ?, '', '', ?) ON CONFLICT DO NOTHING`,
+		a.Key, a.KeyMAC, a.Session.ID, at+a.KeyLife.Milliseconds())
+	return err
+}
+
+// insertMerged makes the session of an act, unless it is known. A clock that is ahead is ahead in all of
+// the times.
+func insertMerged(t txn, a *broker.Act, tokenHash []byte, ends time.Time, at int64) (known bool, err error) {
 	n := a.Session
 	if n == nil {
-		return errors.New("it has no session")
+		return false, errors.New("it has no session")
+	}
+	grants, err := json.Marshal(n.Grants)
+	if err != nil {
+		return false, err
+	}
+	ahead := a.At.UnixMilli() - at
+	made, err := t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, ends_at, idle_ms)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		n.ID, tokenHash, n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), n.Created.UnixMilli()-ahead,
+		n.Expires.UnixMilli()-ahead, ends.UnixMilli()-ahead, n.Idle.Milliseconds())
+	return made == 0, err
+}
+
+// mergeWhole completes a session that came first with what another broker knew of it.
+func mergeWhole(t txn, a *broker.Act, at int64) error {
+	n, hash := a.Session, broker.AdoptedHash(a.Session.ID)
+	if bytes.Equal(hash[:], a.TokenHash) {
+		return nil
 	}
 	grants, err := json.Marshal(n.Grants)
 	if err != nil {
 		return err
 	}
-	// A clock that is ahead is ahead in all of the times.
 	ahead := a.At.UnixMilli() - at
-	_, err = t.exec(`INSERT INTO session (id, token_hash, directory, user, site_id, client_addr, client_name, grants, created_at, expires_at, ends_at, idle_ms)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		n.ID, a.TokenHash, n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), n.Created.UnixMilli()-ahead,
-		n.Expires.UnixMilli()-ahead, a.Ends.UnixMilli()-ahead, n.Idle.Milliseconds())
-	if err != nil || a.Key == "" {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO idempotency (scope, key, mac, session_id, redirect, desktop_id, expires_at) VALUES ('', ?, ?, ?, '', '', ?) ON CONFLICT DO NOTHING`,
-		a.Key, a.KeyMAC, n.ID, at+a.KeyLife.Milliseconds())
+	_, err = t.exec(`UPDATE session SET token_hash = ?, directory = ?, user = ?, site_id = ?, client_addr = ?, client_name = ?, grants = ?, created_at = ?,
+		expires_at = MAX(expires_at, ?), ends_at = ?, idle_ms = ? WHERE id = ? AND token_hash = ?`,
+		a.TokenHash, n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), n.Created.UnixMilli()-ahead,
+		n.Expires.UnixMilli()-ahead, a.Ends.UnixMilli()-ahead, n.Idle.Milliseconds(), n.ID, hash[:])
 	return err
 }
 
-func mergeLog(t txn, r *broker.LogRow, at int64) error {
+// mergeLog writes a log row; fresh says that it was not there.
+func mergeLog(t txn, r *broker.LogRow, at int64) (fresh bool, err error) {
 	if r == nil {
-		return nil
+		return false, nil
 	}
-	_, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
+	n, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		r.ID, at, r.Ref, r.Kind, r.Code, r.Directory, r.User, r.ClientAddr, r.ClientName, r.SiteID, r.Session, r.Desktop,
 		r.Duration.Microseconds(), strings.Join(r.Reason, "\n"))
-	return err
+	return n > 0, err
 }

@@ -131,7 +131,7 @@ func TestMigrateInventory(t *testing.T) {
 // migrateTo makes a database of an earlier version.
 func migrateTo(t *testing.T, path string, version int64, fill string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", dsn(path, time.Second, false))
+	db, err := sql.Open("sqlite", dsn(path, time.Second, false, false))
 	if err != nil {
 		t.Fatal(err)
 	}

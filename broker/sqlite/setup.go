@@ -70,7 +70,7 @@ func (s *Store) ReplaceSetup(ctx context.Context, in broker.Setup, expect int64,
 			return fmt.Errorf("%w: the setup is at version %d, the change was made for version %d", broker.ErrConflict, current, expect)
 		}
 		document, err := json.Marshal(broker.Setup{
-			Directories: in.Directories, Destinations: in.Destinations, Protocols: in.Protocols, Powers: in.Powers, Centers: in.Centers, Policies: in.Policies, Users: in.Users, Limits: in.Limits,
+			Directories: in.Directories, Destinations: in.Destinations, Protocols: in.Protocols, Powers: in.Powers, Centers: in.Centers, Policies: in.Policies, Users: in.Users, Limits: in.Limits, Leases: in.Leases,
 		})
 		if err != nil {
 			return err

@@ -33,12 +33,18 @@ type Options struct {
 	// BusyTimeout bounds the wait for another process's transaction; the context of a call may
 	// end it sooner.
 	BusyTimeout time.Duration
+	// Replaceable: the file can be made anew, or what it lacks stands elsewhere. A commit then survives the
+	// end of the process, but does not wait for the disk: a power failure may take the newest ones back,
+	// in their order, and never damages the file.
+	Replaceable bool
 }
 
 // Store is the database of one process. Use Open; Close it once.
 type Store struct {
 	writer  *sql.DB // exactly one connection
 	readers *sql.DB
+	writes  *statements
+	reads   *statements
 	turn    *turn
 	busy    time.Duration // how long a write waits for those of other processes
 }
@@ -67,15 +73,16 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if s.turn, err = newTurn(path + ".turn"); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if s.writer, err = sql.Open("sqlite", dsn(path, beginBusy, false)); err != nil {
+	if s.writer, err = sql.Open("sqlite", dsn(path, beginBusy, false, o.Replaceable)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.turn.file.Close())
 	}
 	s.writer.SetMaxOpenConns(1)
-	if s.readers, err = sql.Open("sqlite", dsn(path, o.BusyTimeout, true)); err != nil {
+	if s.readers, err = sql.Open("sqlite", dsn(path, o.BusyTimeout, true, o.Replaceable)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.turn.file.Close(), s.writer.Close())
 	}
 	s.readers.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	s.readers.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
+	s.writes, s.reads = newStatements(s.writer), newStatements(s.readers)
 	return s, nil
 }
 
@@ -85,7 +92,7 @@ func (s *Store) Close() error {
 	if errors.Is(err, os.ErrClosed) { // a second call does nothing
 		err = nil
 	}
-	return errors.Join(s.readers.Close(), s.writer.Close(), err)
+	return errors.Join(s.reads.close(), s.writes.close(), s.readers.Close(), s.writer.Close(), err)
 }
 
 // private makes sure that nobody else can read the file; SQLite gives its mode to -wal and -shm.
@@ -99,10 +106,14 @@ func private(path string) error {
 
 // dsn is the connection string. The order of the pragmas matters: busy_timeout must stand
 // before journal_mode, which takes a lock.
-func dsn(path string, busy time.Duration, readOnly bool) string {
+func dsn(path string, busy time.Duration, readOnly, replaceable bool) string {
+	synchronous := "synchronous(FULL)"
+	if replaceable {
+		synchronous = "synchronous(NORMAL)"
+	}
 	q := url.Values{"_pragma": {
 		"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")",
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)",
+		"journal_mode(WAL)", synchronous, "foreign_keys(1)", "trusted_schema(0)",
 	}}
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
@@ -122,7 +133,7 @@ func migrate(ctx context.Context, path string, o Options) (err error) {
 		return err
 	}
 	defer unlock()
-	db, err := sql.Open("sqlite", dsn(path, o.BusyTimeout, false))
+	db, err := sql.Open("sqlite", dsn(path, o.BusyTimeout, false, o.Replaceable))
 	if err != nil {
 		return err
 	}

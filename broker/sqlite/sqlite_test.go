@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
-	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5", "SE2")
+	covers.Req(t, "JQ1", "LV2", "LV4", "DC1", "PG3", "PG4", "CL7", "BR5", "SE2", "LS4")
 	storetest.Run(t, func(t *testing.T) func() storetest.Store {
 		path := filepath.Join(t.TempDir(), "broker.db")
 		return func() storetest.Store {

@@ -19,12 +19,20 @@ const nowSQL = `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
 // txn is one transaction with its one moment: every row that it writes carries the same time.
 type txn struct {
 	*sql.Tx
-	ctx context.Context
-	now int64
+	ctx   context.Context
+	now   int64
+	known *statements // nil: every query is compiled where it is used
+	wants *[]string   // queries to be compiled afterwards
 }
 
 func (t txn) exec(query string, args ...any) (int, error) {
-	r, err := t.ExecContext(t.ctx, query, args...)
+	var r sql.Result
+	var err error
+	if stmt := t.compiled(query); stmt != nil { //nolint:sqlclosecheck // it ends with the transaction
+		r, err = stmt.ExecContext(t.ctx, args...)
+	} else {
+		r, err = t.ExecContext(t.ctx, query, args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -32,25 +40,48 @@ func (t txn) exec(query string, args ...any) (int, error) {
 	return int(n), err
 }
 
-func (t txn) row(query string, args ...any) *sql.Row { return t.QueryRowContext(t.ctx, query, args...) }
+// row is to be scanned before the next query.
+func (t txn) row(query string, args ...any) *sql.Row {
+	if stmt := t.compiled(query); stmt != nil { //nolint:sqlclosecheck // it ends with the transaction
+		return stmt.QueryRowContext(t.ctx, args...)
+	}
+	return t.QueryRowContext(t.ctx, query, args...)
+}
+
+// compiled is the query for this transaction, or nil.
+func (t txn) compiled(query string) *sql.Stmt {
+	if t.known == nil {
+		return nil
+	}
+	stmt, wanted := t.known.find(query)
+	if wanted {
+		*t.wants = append(*t.wants, query)
+	}
+	if stmt == nil {
+		return nil
+	}
+	return t.StmtContext(t.ctx, stmt)
+}
 
 // write runs fn in one immediate transaction and commits unless fn fails.
 func (s *Store) write(ctx context.Context, op string, fn func(txn) error) error {
-	return run(ctx, op, fn, func() (*sql.Tx, error) { return s.turn.begin(ctx, s.writer, s.busy) })
+	return run(ctx, op, fn, s.writes, func() (*sql.Tx, error) { return s.turn.begin(ctx, s.writer, s.busy) })
 }
 
 // read runs fn on one consistent view of the database.
 func (s *Store) read(ctx context.Context, op string, fn func(txn) error) error {
-	return run(ctx, op, fn, func() (*sql.Tx, error) { return s.readers.BeginTx(ctx, nil) })
+	return run(ctx, op, fn, s.reads, func() (*sql.Tx, error) { return s.readers.BeginTx(ctx, nil) })
 }
 
-func run(ctx context.Context, op string, fn func(txn) error, begin func() (*sql.Tx, error)) error {
+func run(ctx context.Context, op string, fn func(txn) error, known *statements, begin func() (*sql.Tx, error)) error {
 	tx, err := begin()
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, classify(err))
 	}
-	defer tx.Rollback() // after Commit it does nothing
-	t := txn{Tx: tx, ctx: ctx}
+	var wants []string
+	defer func() { known.compile(wants) }() // the connection is free again by then
+	defer tx.Rollback()                     // after Commit it does nothing
+	t := txn{Tx: tx, ctx: ctx, known: known, wants: &wants}
 	if err := t.row(`SELECT ` + nowSQL).Scan(&t.now); err != nil {
 		return fmt.Errorf("%s: %w", op, classify(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,40 @@ func testLogoutAgainstConnect(t *testing.T, b *bench) {
 	in, offers := b.login("anna")
 	if free := must(b.Candidates(ctx(t), in, offers[0].ID, users))(t); len(free) != users {
 		t.Errorf("%d desktops are kept by ended sessions", users-len(free))
+	}
+}
+
+// testLeasesAtOnce: a user's connects to two desktops, from many places, while others remove his leases:
+// all succeed, and in the end there is one row of each.
+func testLeasesAtOnce(t *testing.T, b *bench) {
+	b.fill(twoOwn())
+	s, offers := b.login("anna")
+	handles := [2]Store{b.Store, b.handle()}
+	terms := broker.LeaseTerms{Life: leaseLife}
+	atOnce(24, func(i int) {
+		var err error
+		switch h := handles[i/2%2]; {
+		case i%6 == 5:
+			_, err = h.RemoveLeases(ctx(t), broker.LeaseFilter{User: "anna"}, b.row(broker.LogSetup))
+		default:
+			r := broker.ConnectRecord{Session: s, Offer: offers[i%2].ID, Log: b.row(broker.LogConnect), Lease: terms}
+			r.Session.Grants = []broker.Grant{{Pool: fmt.Sprint("pool", i%3), MaxOffers: 1}} // so that all of them write
+			_, err = h.Connect(ctx(t), r)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range 2 {
+		must(b.launch(s, offers[i].ID, terms))(t)
+	}
+	if list := b.leases(broker.LeaseFilter{Removed: true}); len(list) != 3 {
+		t.Errorf("leases %+v", list)
+	}
+	for _, l := range b.leases(broker.LeaseFilter{}) {
+		if l.Kind == broker.LeaseEnumeration && !reflect.DeepEqual(l.Grants, s.Grants) || len(l.Desktops) != map[string]int{broker.LeaseEnumeration: 2, broker.LeaseLaunch: 1}[l.Kind] {
+			t.Errorf("%+v", l)
+		}
 	}
 }
 

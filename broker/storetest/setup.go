@@ -24,6 +24,7 @@ func testSetupRoundTrip(t *testing.T, b *bench) {
 	want.Destinations = []redirect.Destination{{Name: "us", URL: "https://us", Cluster: "us", Monitor: "m"}}
 	want.Users = []broker.LocalUser{{Name: "x", Password: "$argon2id$"}}
 	want.Limits = broker.Limits{Failures: 3, Block: time.Minute}
+	want.Leases = broker.Leases{Enabled: &no, Life: time.Hour, PerClient: true}
 	b.fill(want)
 	got, v, err := b.handle().Setup(ctx(t))
 	if err != nil || v != 1 {
