@@ -13,6 +13,8 @@ import (
 
 // Client asks a running node over its Unix socket.
 type Client struct {
+	// Note takes the line that came with an answer; nil: it is dropped.
+	Note   func(string)
 	socket string
 	http   *http.Client
 }
@@ -70,6 +72,9 @@ func (c *Client) raw(ctx context.Context, method, path string, body []byte) ([]b
 		failure := Error{Status: resp.StatusCode, Text: string(bytes.TrimSpace(text))}
 		_ = json.Unmarshal(text, &failure)
 		return nil, &failure
+	}
+	if note := resp.Header.Get(NoteHeader); note != "" && c.Note != nil {
+		c.Note(note)
 	}
 	return text, nil
 }

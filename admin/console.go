@@ -75,13 +75,15 @@ type console struct {
 	node  string
 	log   *slog.Logger
 	pages []Page
-	gate  *gate // nil: whoever reaches the listener is the operator
-	views map[string]*template.Template
-	css   []byte
+	// notice is what every page says first.
+	notice func() string
+	gate   *gate // nil: whoever reaches the listener is the operator
+	views  map[string]*template.Template
+	css    []byte
 }
 
 func newConsole(o Options, g *gate) (*console, error) {
-	c := &console{node: o.Name, log: o.Log, pages: o.Pages, gate: g, views: make(map[string]*template.Template)}
+	c := &console{node: o.Name, log: o.Log, pages: o.Pages, notice: o.Notice, gate: g, views: make(map[string]*template.Template)}
 	files, err := web.ReadDir("web")
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
@@ -234,6 +236,7 @@ type frame struct {
 	CSRF     string
 	SignOut  bool
 	Note     string // what the last form did
+	Notice   string // what holds for every page
 	// Refresh is the number of seconds after which the page loads itself again; 0 is never. The
 	// link turns that on or off.
 	Refresh     int
@@ -256,6 +259,9 @@ func (c *console) frame(w http.ResponseWriter, r *http.Request, p *Page) frame {
 	f := frame{Page: p, Node: c.node, CSRF: formToken(w, r), SignOut: c.gate != nil}
 	if p != nil {
 		f.Title = p.Title
+		if c.notice != nil {
+			f.Notice = c.notice()
+		}
 	}
 	for _, q := range c.pages {
 		if n := len(f.Sections); n == 0 || f.Sections[n-1].Name != q.Section {

@@ -8,7 +8,7 @@
 //	/healthz /readyz            is the process alive; does it serve
 //	/metrics /debug/pprof/      Prometheus text; Go profiles
 //	/admin/v1/...               status, health, explain, apply, reload: JSON
-//	/console/...                pages for people: Page, ClusterPages
+//	/console/...                pages for people: Page, ClusterPages, OperationsPage
 //
 // The console over TCP:
 //

@@ -30,6 +30,16 @@ type Request struct {
 // status, any other error is a 500.
 type Operation func(ctx context.Context, r Request) (any, error)
 
+// Noted is an answer with a line for whoever asked, such as what it was taken from; it is sent in the
+// header NoteHeader.
+type Noted struct {
+	Value any
+	Note  string
+}
+
+// NoteHeader is the header of a Noted answer.
+const NoteHeader = "X-Switchpoint-Note"
+
 // Error is an admin answer that is no success.
 type Error struct {
 	Status int    `json:"-"`
@@ -76,6 +86,11 @@ func serve(op Operation) http.HandlerFunc {
 		case err != nil:
 			writeJSON(w, http.StatusInternalServerError, &Error{Text: err.Error()})
 		default:
+			if noted, ok := res.(Noted); ok {
+				if res = noted.Value; noted.Note != "" {
+					w.Header().Set(NoteHeader, noted.Note)
+				}
+			}
 			writeJSON(w, http.StatusOK, res)
 		}
 	}

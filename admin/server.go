@@ -40,6 +40,8 @@ type Options struct {
 	Routes map[string]Operation
 	Name   string // of the node, for the console
 	Pages  []Page // of the console; none: there is no console
+	// Notice is what every page of the console says first, or ""; nil: nothing.
+	Notice func() string
 }
 
 // Server answers on the socket and, if configured, on TCP.

@@ -14,10 +14,13 @@ const modeNormal = "normal"
 //
 // "serving" is 200 while this broker can serve logins: the store answers, a place is free, and
 // at least one directory answers if any is configured. "backend" is 200 while broker and the
-// whole back end are on line: all directories must answer.
+// whole back end are on line: the database and all directories must answer (AL2).
 func (b *Broker) Alive() isalive.Answer {
 	q := b.admit.state()
-	mode, _ := b.mode()
+	mode, refuses := b.mode()
+	if refuses != "" || b.Drained() != nil { // so that no balancer takes it for one that is only busy
+		mode = modeDraining
+	}
 	a := isalive.Answer{Status: http.StatusOK, Mode: mode, Active: q.working + q.waiting, Capacity: b.admit.capacity()}
 	if b.notServing() != "" {
 		a.Status = http.StatusServiceUnavailable
@@ -38,10 +41,15 @@ func (b *Broker) NotServing() string { return b.notServing() }
 
 // notServing says why no login can be served, or "".
 func (b *Broker) notServing() string {
-	_, refuses := b.mode()
+	mode, refuses := b.mode()
+	drain := b.Drained()
 	switch {
 	case refuses != "":
 		return refuses
+	case b.cfg.IsAlive == AliveBackend && (mode == isalive.ModeHostCache || mode == isalive.ModeLeased):
+		return "the database does not answer"
+	case drain != nil:
+		return drain.String()
 	case b.fenced.Load():
 		return "another process has taken over the site id"
 	case b.left():

@@ -122,6 +122,7 @@ func diff(a, b Setup) []Change {
 		{"assignment", a.Assignments, b.Assignments, "desktop"},
 		{"user", a.Users, b.Users, "name"},
 		{"limits", []Limits{a.Limits}, []Limits{b.Limits}, ""}, // one, without a name
+		{"leases", []Leases{a.Leases}, []Leases{b.Leases}, ""}, // the same
 	} {
 		out = append(out, diffList(part.thing, part.from, part.to, part.key)...)
 	}

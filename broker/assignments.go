@@ -141,15 +141,22 @@ func readAssignment(line int, fields []string, column map[string]int) assignment
 		return ""
 	}
 	row := assignmentRow{ImportLine: ImportLine{Line: line, User: clip(canonicalUser(get("user"))), Directory: clip(get("directory")), Desktop: clip(get("desktop"))}}
-	switch {
-	case len(fields) > len(column):
+	if len(fields) > len(column) {
 		row.refuse("it has more values than the first line has columns", "put values with a comma in double quotes")
-	case row.Desktop == "" || len(row.Desktop) > maxName || !printable(row.Desktop):
-		row.refuse("the desktop is empty or not usable as a name", "write the name of a desktop")
-	case row.User != "" && (len(row.User) > maxName || !printable(row.User)):
-		row.refuse("the user is not usable as a name", "write the name as the directory has it")
+		return row
 	}
+	row.check()
 	return row
+}
+
+// check refuses names that cannot be ones.
+func (r *assignmentRow) check() {
+	switch {
+	case r.Desktop == "" || len(r.Desktop) > maxName || !printable(r.Desktop):
+		r.refuse("the desktop is empty or not usable as a name", "write the name of a desktop")
+	case r.User != "" && (len(r.User) > maxName || !printable(r.User)):
+		r.refuse("the user is not usable as a name", "write the name as the directory has it")
+	}
 }
 
 func (r *assignmentRow) refuse(why, cure string) { r.Verdict, r.Why, r.Cure = AssignRefused, why, cure }

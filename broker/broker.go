@@ -61,6 +61,12 @@ type Options struct {
 	// AskSession asks the broker of this cluster with that name over the peer channel; nil: nobody
 	// can be asked, and sessions of other brokers are read from the store.
 	AskSession func(ctx context.Context, broker string, q SessionQuestion) (SessionAnswer, error)
+	// Unmerged gives a session of this broker, and the acts that began and used it, when the database may
+	// not have them yet: nil, nil when it has. Nil: it has them always.
+	Unmerged func(ctx context.Context, tokenHash [32]byte) (*Session, []Act, error)
+	// EndSession tells the broker of this cluster with that name, over the peer channel, that a session has
+	// ended; nil: nobody can be told.
+	EndSession func(ctx context.Context, broker string, e SessionEnd) error
 	// AskWaiting asks the same for the outcome of a login; nil: nobody can be asked, and who waits at
 	// another broker has to sign in again.
 	AskWaiting func(ctx context.Context, broker string, q WaitingQuestion) (WaitingAnswer, error)
@@ -99,6 +105,7 @@ type Broker struct {
 	beats     beats         // heartbeats of agents that wait for their batch
 	host      *hostMeter    // how busy the host is
 	goals     goalWatch     // how the cluster stands to its goals
+	drain     draining      // whether an operator keeps logins away
 	jobAdded  chan struct{} // tells the worker of this process of a job
 }
 

@@ -118,7 +118,7 @@ func (b *Broker) claim(ctx context.Context, req ConnectRequest, s Session, offer
 	if !ok {
 		return Candidate{}, b.start(ctx, req, s, offer, row, list)
 	}
-	rec := ConnectRecord{Session: s, Offer: offer, Desktop: chosen.ID, Key: req.Key, KeyLife: keyLife, Log: row}
+	rec := ConnectRecord{Session: s, Offer: offer, Desktop: chosen.ID, Key: req.Key, KeyLife: keyLife, Log: row, Lease: b.table.Load().setup.Leases.terms(s.ClientName)}
 	if chosen.Check == checkNone {
 		rec.Desktop = "" // any one will do: no need to lose a race for this one
 	}

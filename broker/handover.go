@@ -1,10 +1,11 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,10 @@ import (
 // That broker answers out of its memory or the store. One that lives no more, or kept silent within
 // the last 5 s, is not asked. Whichever way, it is the same session; how old the store's word is
 // travels with it, so that a logout counts everywhere after 2 s at most.
+//
+// One that has lost the database answers out of its files, and hands over the acts that the database does
+// not have yet (DC7). A broker that has the database brings them in, and goes by what the database says
+// then: the session may have been ended there meanwhile.
 const (
 	askOriginalFor  = 300 * time.Millisecond
 	answerWithin    = 200 * time.Millisecond // what that leaves for the store of the broker that is asked
@@ -39,6 +44,21 @@ type SessionAnswer struct {
 	Session *Session `json:"session,omitempty"`
 	// Age is how long ago the store said that it runs.
 	Age time.Duration `json:"age,omitempty"`
+	// Files says that this is not the word of the database.
+	Files bool `json:"files,omitempty"`
+	// Acts began and used it, as far as the database may not have that yet.
+	Acts []Act `json:"acts,omitempty"`
+}
+
+// fresh says whether it can be gone by without asking the store.
+func (a SessionAnswer) fresh(b *Broker) bool {
+	return a.Session != nil && a.Age < sessionFresh && !(a.Files && b.fromDatabase())
+}
+
+// fromDatabase says whether the store's word is that of the database.
+func (b *Broker) fromDatabase() bool {
+	mode, _ := b.mode()
+	return mode == modeNormal
 }
 
 // AnswerSession answers the question of another broker of the cluster.
@@ -47,8 +67,16 @@ func (b *Broker) AnswerSession(ctx context.Context, q SessionQuestion) (SessionA
 		return SessionAnswer{}, fmt.Errorf("a token hash of %d bytes", len(q.TokenHash))
 	}
 	hash := [32]byte(q.TokenHash)
+	if b.sessions.over(hash) {
+		return SessionAnswer{}, nil
+	}
+	own, acts, err := b.unmerged(ctx, hash)
+	if err != nil {
+		return SessionAnswer{}, err
+	}
 	kept, age, known := b.sessions.get(hash, time.Now())
-	if known && age < sessionFresh {
+	files := len(acts) > 0 || !b.fromDatabase()
+	if known && age < sessionFresh && !files {
 		return SessionAnswer{Session: &kept, Age: age}, nil
 	}
 	_, within, _ := b.patience()
@@ -58,13 +86,26 @@ func (b *Broker) AnswerSession(ctx context.Context, q SessionQuestion) (SessionA
 	s, err := b.storedSession(ctx, hash)
 	switch {
 	case err == nil:
-		return SessionAnswer{Session: &s, Age: time.Since(asked)}, nil
+		if files {
+			b.touch(ctx, hash, s) // who asks cannot write it down: its journal knows no such session
+		}
+		return SessionAnswer{Session: &s, Age: time.Since(asked), Files: files, Acts: acts}, nil
 	case errors.Is(err, ErrNotFound):
 		return SessionAnswer{}, nil
-	case known && errors.Is(err, ErrUnavailable):
-		return SessionAnswer{Session: &kept, Age: age + time.Since(asked)}, nil
+	case errors.Is(err, ErrUnavailable) && own != nil: // it has stepped aside
+		return SessionAnswer{Session: own, Files: true, Acts: acts}, nil
+	case errors.Is(err, ErrUnavailable) && known:
+		return SessionAnswer{Session: &kept, Age: age + time.Since(asked), Files: files}, nil
 	}
 	return SessionAnswer{}, err
+}
+
+// unmerged gives what this broker knows of a session that the database may not have yet.
+func (b *Broker) unmerged(ctx context.Context, hash [32]byte) (*Session, []Act, error) {
+	if b.o.Unmerged == nil {
+		return nil, nil, nil
+	}
+	return b.o.Unmerged(ctx, hash)
 }
 
 // findSession finds the running session of a token that names the site id.
@@ -77,22 +118,41 @@ func (b *Broker) findSession(ctx context.Context, site int, hash [32]byte) (Sess
 		b.metrics.lookups.WithLabelValues("none").Inc()
 		return Session{}, ErrNotFound
 	}
-	theirs, age := b.askOriginal(ctx, site, hash)
-	if theirs != nil && age < sessionFresh {
+	theirs := b.askOriginal(ctx, site, hash)
+	if theirs.fresh(b) || theirs.Session != nil && !b.bringIn(ctx, hash, theirs.Acts) {
 		b.metrics.lookups.WithLabelValues("peer").Inc()
-		return *theirs, nil
+		return *theirs.Session, nil
 	}
 	s, err := b.storedSession(ctx, hash)
 	switch {
 	case err == nil:
 		b.metrics.lookups.WithLabelValues("store").Inc()
-	case theirs != nil && errors.Is(err, ErrUnavailable):
+	case theirs.Session != nil && errors.Is(err, ErrUnavailable):
 		b.metrics.lookups.WithLabelValues("peer").Inc()
-		return *theirs, nil
+		return *theirs.Session, nil
 	default:
 		b.metrics.lookups.WithLabelValues("none").Inc()
 	}
 	return s, err
+}
+
+// bringIn merges what another broker has done for a session and could not write down; false: the store
+// does not take it, so it cannot be asked about the session either.
+func (b *Broker) bringIn(ctx context.Context, hash [32]byte, acts []Act) bool {
+	if len(acts) == 0 || !b.fromDatabase() {
+		return true
+	}
+	begun := acts[0]
+	if begun.Kind != ActSession || begun.Session == nil || !bytes.Equal(begun.TokenHash, hash[:]) ||
+		slices.ContainsFunc(acts[1:], func(a Act) bool { return a.Kind != ActUse || a.SessionID != begun.Session.ID }) {
+		b.log.Warn("another broker hands over what is no part of a session")
+		return true
+	}
+	if err := b.o.Store.MergeActs(ctx, acts); err != nil {
+		b.log.Warn("the session of a broker without its database could not be merged", "error", err)
+		return false
+	}
+	return true
 }
 
 // storedSession asks the store, and keeps its answer.
@@ -117,12 +177,12 @@ func (b *Broker) patience() (ask, answer, silent time.Duration) {
 	return askOriginalFor, answerWithin, silentOriginals
 }
 
-// askOriginal asks the broker with that site id, if it is another one that lives. Nil: it said
-// nothing, or knows of no session.
-func (b *Broker) askOriginal(ctx context.Context, site int, hash [32]byte) (*Session, time.Duration) {
+// askOriginal asks the broker with that site id, if it is another one that lives. An answer without a
+// session: it said nothing, or knows of none. Its age is from before the question.
+func (b *Broker) askOriginal(ctx context.Context, site int, hash [32]byte) SessionAnswer {
 	name := b.originals.name(site, time.Now())
 	if site == b.cfg.SiteID || b.o.AskSession == nil || name == "" {
-		return nil, 0
+		return SessionAnswer{}
 	}
 	asked := time.Now()
 	wait, _, silent := b.patience()
@@ -133,94 +193,14 @@ func (b *Broker) askOriginal(ctx context.Context, site int, hash [32]byte) (*Ses
 	case err != nil:
 		b.originals.silence(site, time.Now().Add(silent))
 		b.log.Info("the broker of a session does not answer; the database does for it", "broker", name, "site_id", site, "error", err)
-		return nil, 0
+		return SessionAnswer{}
 	case a.Session == nil || a.Session.SiteID != site || a.Age < 0:
-		return nil, 0
+		return SessionAnswer{}
 	}
-	// Its clock may show anything; what counts is this broker's, from before the question.
-	b.sessions.put(hash, *a.Session, asked.Add(-a.Age))
-	return a.Session, time.Since(asked) + a.Age
-}
-
-// originals knows who has which site id, and who does not answer.
-type originals struct {
-	mu     sync.Mutex
-	names  map[int]string    // of the brokers that live
-	silent map[int]time.Time // until when a broker is not asked again
-	since  map[int]unheard   // brokers that give no answer on logins that wait
-}
-
-// unheard are the first and the last question without an answer.
-type unheard struct{ first, last time.Time }
-
-// learn takes a new list of the cluster's brokers.
-func (o *originals) learn(list []NodeStatus) {
-	names := make(map[int]string, len(list))
-	for _, n := range list {
-		if n.Live {
-			names[n.SiteID] = n.Name
-		}
+	if !(a.Files && b.fromDatabase()) {
+		// Its clock may show anything; what counts is this broker's, from before the question.
+		b.sessions.put(hash, *a.Session, asked.Add(-a.Age))
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.names = names
-}
-
-// name is that of a broker worth asking, or "".
-func (o *originals) name(site int, now time.Time) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if now.Before(o.silent[site]) {
-		return ""
-	}
-	return o.names[site]
-}
-
-// unheard says for how long the broker with that site id has given no answer on logins that wait. What
-// was asked so long ago that nobody can have waited for it since says nothing about now.
-func (o *originals) unheard(site int, now time.Time) time.Duration {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.since == nil {
-		o.since = make(map[int]unheard)
-	}
-	s := o.since[site]
-	if now.Sub(s.last) > abandonedAfter {
-		s.first = now
-	}
-	s.last = now
-	o.since[site] = s
-	return now.Sub(s.first)
-}
-
-func (o *originals) heard(site int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.since, site)
-}
-
-// living is the name of the broker with that site id, silent or not; "": none lives.
-func (o *originals) living(site int) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.names[site]
-}
-
-func (o *originals) silence(site int, until time.Time) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.silent == nil {
-		o.silent = make(map[int]time.Time)
-	}
-	o.silent[site] = until
-}
-
-// learnOriginals brings the list of brokers up to date; one that cannot be read stays as it was.
-func (b *Broker) learnOriginals(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, pollBound)
-	defer cancel()
-	if list, err := b.o.Store.Brokers(ctx); err == nil {
-		b.originals.learn(list)
-	}
-	b.sessions.sweep(time.Now())
+	a.Age += time.Since(asked)
+	return a
 }

@@ -44,8 +44,19 @@ func (a *attempt) blocked(key LimitKey, left time.Duration) (code string) {
 		return ""
 	}
 	a.retryAfter = left
-	a.because("blocked after too many failed sign-ins: %s, for another %s", key, left.Round(time.Second))
+	why := "after too many failed sign-ins"
+	if key.Kind == LimitOperator { // the client is told the same
+		why = "from signing in"
+	}
+	a.because("blocked %s: %s, for another %s", why, key, left.Round(time.Second))
 	return CodeTooMany
+}
+
+// barred refuses a user whom an operator has blocked, by the name that his directory gives him: he may
+// have typed another one, or have come with a ticket.
+func (b *Broker) barred(a *attempt, user string) (code string) {
+	key, left := b.gate.blocked([]LimitKey{operatorKey(limitUser(user))})
+	return a.blocked(key, left)
 }
 
 // identify finds whose password it is (LD3), unless there were too many failures, and counts how it ends.

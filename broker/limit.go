@@ -88,6 +88,8 @@ const (
 	LimitPair   LimitKind = "user-at-address"
 	LimitUser   LimitKind = "user"
 	LimitSource LimitKind = "address"
+	// LimitOperator is of a user whom an operator has blocked: everywhere, and whatever he fails at.
+	LimitOperator LimitKind = "operator"
 )
 
 // LimitKey names what is counted: a user, an address, or both. The user is as he was typed, without
@@ -106,6 +108,8 @@ func (k LimitKey) String() string {
 		return "user " + k.User + " at " + k.Source
 	case LimitUser:
 		return "user " + k.User
+	case LimitOperator:
+		return "user " + k.User + ", by an operator"
 	}
 	return "address " + k.Source
 }

@@ -49,6 +49,12 @@ func (l *limiter) blocked(keys []LimitKey, now time.Time) (key LimitKey, left ti
 	at := l.elapsed(now)
 	for _, k := range keys {
 		b := l.blocks[k]
+		if k.Kind == LimitUser {
+			said := operatorKey(k.User)
+			if b := l.blocks[said]; b != nil && b.until-at > left {
+				key, left = said, b.until-at
+			}
+		}
 		if b == nil || b.until <= at || b.until-at <= left || k.Kind == LimitUser && l.atHome(b, keys, at) {
 			continue
 		}
@@ -56,6 +62,9 @@ func (l *limiter) blocked(keys []LimitKey, now time.Time) (key LimitKey, left ti
 	}
 	return key, left
 }
+
+// operatorKey is that of an operator's block of a user, by the name that limitUser makes.
+func operatorKey(user string) LimitKey { return LimitKey{Kind: LimitOperator, User: user} }
 
 // atHome says whether the user has signed in before from where he is now.
 func (l *limiter) atHome(b *held, keys []LimitKey, at time.Duration) bool {

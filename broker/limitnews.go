@@ -39,14 +39,19 @@ func (l *limiter) speak(id string, now time.Time) *spoken {
 			s.sent = s.own
 		})
 	}
+	l.speakBlocks(out)
+	return out
+}
+
+// speakBlocks adds blocks that the others have not been told.
+func (l *limiter) speakBlocks(s *spoken) {
 	for k := range l.fresh {
-		if len(out.blocks) >= maxSpoken {
+		if len(s.blocks) >= maxSpoken {
 			break
 		}
-		out.blocks = append(out.blocks, k)
+		s.blocks = append(s.blocks, k)
 		delete(l.fresh, k)
 	}
-	return out
 }
 
 // heaviest are the dirty keys; when they do not all fit, by the failures behind them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -24,6 +25,7 @@ const (
 // sharing is the state of the exchange; only shareLimits has it.
 type sharing struct {
 	mark     int64
+	own      int64 // mark of the files of this broker
 	pending  *spoken
 	batches  map[string]time.Time // read, and when
 	versions map[LimitKey]int64   // of blocks
@@ -58,7 +60,7 @@ func (b *Broker) shareLimits(ctx context.Context) {
 func (b *Broker) exchangeLimits(ctx context.Context, s *sharing) {
 	ctx, cancel := context.WithTimeout(ctx, shareBound)
 	defer cancel()
-	q := LimitExchange{SiteID: b.cfg.SiteID, Mark: s.mark, Within: maxLimitWindow}
+	q := LimitExchange{SiteID: b.cfg.SiteID, Mark: s.mark, Within: maxLimitWindow, Own: s.own}
 	b.gate.speak(s, &q)
 	news, err := b.o.Store.ExchangeLimits(ctx, q)
 	now := time.Now()
@@ -70,6 +72,11 @@ func (b *Broker) exchangeLimits(ctx context.Context, s *sharing) {
 		if now.Sub(s.worked) > aloneAfter {
 			b.gate.shareOut(b.originals.count())
 		}
+		return
+	}
+	if news.Local {
+		b.gate.shareOut(b.originals.count())
+		b.gate.listenAlone(s, news, now)
 		return
 	}
 	if s.told {
@@ -87,6 +94,8 @@ func (g *gate) speak(s *sharing, q *LimitExchange) {
 	now := time.Now()
 	if s.pending == nil {
 		s.pending = g.limiter.speak(newID(), now)
+	} else {
+		g.limiter.speakBlocks(s.pending)
 	}
 	if s.pending != nil {
 		q.Batch, q.Blocks = g.limiter.batch(s.pending, now)
@@ -118,12 +127,27 @@ func (g *gate) listen(s *sharing, news LimitNews, now time.Time) {
 			g.limiter.hear(batch.Counts, now)
 		}
 	}
-	for _, block := range news.Blocks {
+	g.takeBlocks(s, news.Blocks, now)
+}
+
+func (g *gate) takeBlocks(s *sharing, blocks []LimitBlock, now time.Time) {
+	for _, block := range blocks {
 		if s.versions[block.LimitKey] != block.Version {
 			s.versions[block.LimitKey] = block.Version
 			g.limiter.take(block, now)
 		}
 	}
+}
+
+// listenAlone takes over the blocks of this broker's own files. What it has counted waits for the others.
+func (g *gate) listenAlone(s *sharing, news LimitNews, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.own = news.Mark
+	if s.pending != nil {
+		s.pending.blocks = nil
+	}
+	g.takeBlocks(s, news.Blocks, now)
 }
 
 // shareOut divides the limits among so many brokers, which do not hear of each other.
@@ -153,6 +177,9 @@ func (b *Broker) LimitBlocks(ctx context.Context) ([]LimitBlock, error) {
 func (b *Broker) LiftLimits(ctx context.Context, user, address, by string) ([]LimitKey, error) {
 	source := ""
 	if address != "" {
+		if p, err := netip.ParsePrefix(address); err == nil { // as a list of blocks has it
+			address = p.Addr().String()
+		}
 		if source, _ = limitSource(address); source == "" {
 			return nil, fmt.Errorf("%q is no address", clip(address))
 		}

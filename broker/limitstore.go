@@ -46,6 +46,8 @@ type LimitExchange struct {
 	// Mark is that of the last LimitNews; 0: everything younger than Within.
 	Mark   int64
 	Within time.Duration
+	// Own is the mark of the last LimitNews that was Local; 0: there was none.
+	Own int64
 }
 
 // LimitNews is what was written since the mark, and, as transactions may end late, a little more: the
@@ -54,6 +56,9 @@ type LimitNews struct {
 	Mark    int64
 	Batches []LimitBatch // of other brokers, the oldest first
 	Blocks  []LimitBlock // of all
+	// Local: it comes out of this broker's own files, where no other one reads or writes. The blocks that
+	// were said are in its journal; the counts are to be said again.
+	Local bool
 }
 
 // LimitStore is how the brokers of a cluster tell each other of failed sign-ins. None of it is on the way

@@ -148,6 +148,9 @@ func (b *Broker) admitted(ctx context.Context, a *attempt) (LoginResult, string)
 		return LoginResult{}, code
 	}
 	a.row.Who = who.Who
+	if code := b.barred(a, who.User); code != "" {
+		return LoginResult{}, code
+	}
 	if ctx.Err() != nil { // nobody would know of the session
 		a.because("it has ended meanwhile: %v", ctx.Err())
 		return LoginResult{}, CodeTimedOut

@@ -82,6 +82,7 @@ func (b *Broker) Logout(ctx context.Context, token, clientAddr string) error {
 	_, err := b.o.Store.Logout(ctx, s.ID, row)
 	if err == nil || errors.Is(err, ErrNotFound) {
 		b.sessions.endToken(token)
+		b.tellEnd(ctx, token, s.ID, row)
 	}
 	if errors.Is(err, ErrNotFound) {
 		return refusal(CodeSessionExpired, "")

@@ -99,6 +99,7 @@ func (s Setup) Validate(monitors []string, cluster string) error {
 	s.checkAssignments(&l, desktops)
 	s.checkUsers(&l)
 	s.Limits.validate(&l)
+	s.Leases.validate(&l)
 	return l.Err()
 }
 

@@ -41,6 +41,8 @@ type Store interface {
 	PowerStore
 	MergeStore
 	LimitStore
+	OperatorStore
+	LeaseStore
 
 	// Setup returns the cluster's setup and its version; version 0 is a database never filled.
 	Setup(ctx context.Context) (Setup, int64, error)
@@ -105,6 +107,6 @@ type Retention struct {
 
 // Purged counts what one Purge did.
 type Purged struct {
-	Released, Sessions, Keys, Tickets, Limits, Log int
-	More                                           bool // it stopped at its bound
+	Released, Sessions, Keys, Tickets, Limits, Leases, Log int
+	More                                                   bool // it stopped at its bound
 }

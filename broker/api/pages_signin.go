@@ -79,7 +79,7 @@ func (s *Server) pageSignInPost(w http.ResponseWriter, r *http.Request) {
 
 // signIn takes a step of a login and shows what comes next.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request, req broker.LoginRequest) {
-	req.ClientName, req.ClientAddr = "browser", s.clientAddr(r)
+	req.ClientName, req.ClientAddr = broker.ClientBrowser, s.clientAddr(r)
 	s.showStep(w, r, s.logins.Login(r.Context(), req), waiting{user: req.User, since: req.Arrived})
 }
 

@@ -20,18 +20,49 @@ const endedFor = 48 * time.Hour
 type copied struct {
 	act  broker.Act // that began it
 	kept time.Time  // when it was written down here
-	used time.Time  // when it was last used here, as far as the database was told; zero: at its beginning
+	used time.Time  // when it was last used here; zero: at its beginning
 }
 
-func keepSession(ctx context.Context, tx *sql.Tx, a *broker.Act, at time.Time) error {
+// acts are what the database needs to have of it.
+func (c copied) acts() []broker.Act {
+	list := []broker.Act{c.act}
+	if !c.used.IsZero() {
+		list = append(list, broker.Act{Kind: broker.ActUse, At: c.used, SessionID: c.act.Session.ID})
+	}
+	return list
+}
+
+// running is the session as it stands; nil: it has expired.
+func (c copied) running(now time.Time) *broker.Session {
+	s := *c.act.Session
+	if used := c.used.Add(s.Idle); s.Idle > 0 && used.After(s.Expires) {
+		s.Expires = used
+		if s.Expires.After(c.act.Ends) {
+			s.Expires = c.act.Ends
+		}
+	}
+	if !now.Before(s.Expires) {
+		return nil
+	}
+	return &s
+}
+
+// keepSession writes a session down; seq is the place of its act in the journal, 0: the database has it.
+func keepSession(ctx context.Context, tx *sql.Tx, a *broker.Act, at time.Time, seq int64) error {
 	kept := *a
 	kept.Log = nil
 	text, err := json.Marshal(kept)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO session (token_hash, id, session, ends_at, kept_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		a.TokenHash, a.Session.ID, text, a.Ends.UnixMilli(), at.UnixMilli())
+	_, err = tx.ExecContext(ctx, `INSERT INTO session (token_hash, id, session, ends_at, kept_at, journalled) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		a.TokenHash, a.Session.ID, text, a.Ends.UnixMilli(), at.UnixMilli(), seq)
+	return err
+}
+
+// useSession notes that a session was used.
+func useSession(ctx context.Context, tx *sql.Tx, id string, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE session SET used_at = max(used_at, ?) WHERE id = ?`, at.UnixMilli(), id)
 	return err
 }
 
@@ -46,12 +77,21 @@ func endSession(ctx context.Context, tx *sql.Tx, id string) error {
 
 // session finds the copy of a session that runs. ErrNotFound.
 func (n *node) session(ctx context.Context, tokenHash [32]byte, now time.Time) (copied, error) {
+	return n.copyOf(ctx, `true`, tokenHash, now)
+}
+
+// unmergedSession is session for one whose act is in the journal.
+func (n *node) unmergedSession(ctx context.Context, tokenHash [32]byte, now time.Time) (copied, error) {
+	return n.copyOf(ctx, `EXISTS (SELECT 1 FROM journal WHERE seq = journalled)`, tokenHash, now)
+}
+
+func (n *node) copyOf(ctx context.Context, which string, tokenHash [32]byte, now time.Time) (copied, error) {
 	if err := n.flush(ctx); err != nil {
 		return copied{}, err
 	}
 	var text []byte
 	var kept, used int64
-	err := n.db.QueryRowContext(ctx, `SELECT session, kept_at, used_at FROM session WHERE token_hash = ? AND over = 0 AND ends_at > ?`,
+	err := n.db.QueryRowContext(ctx, `SELECT session, kept_at, used_at FROM session WHERE token_hash = ? AND over = 0 AND ends_at > ? AND `+which,
 		tokenHash[:], now.UnixMilli()).Scan(&text, &kept, &used)
 	c := copied{kept: time.UnixMilli(kept)}
 	switch {

@@ -23,26 +23,33 @@ func (n *node) journal(ctx context.Context, acts ...broker.Act) error {
 	}
 	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for i := range acts {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO journal (act) VALUES (?)`, texts[i]); err != nil {
+			r, err := tx.ExecContext(ctx, `INSERT INTO journal (act) VALUES (?)`, texts[i])
+			if err != nil {
 				return err
 			}
-			if err := noteAct(ctx, tx, &acts[i]); err != nil {
+			seq, err := r.LastInsertId()
+			if err == nil {
+				err = noteAct(ctx, tx, &acts[i], seq)
+			}
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	}, func() { n.count.Add(int64(len(acts))) })
-	if err != nil {
-		return fmt.Errorf("write the journal: %w", err)
+	if err != nil { // also when it took too long: the caller may come again
+		return fmt.Errorf("%w: write the journal: %w", broker.ErrUnavailable, err)
 	}
 	return nil
 }
 
 // noteAct keeps the copies of sessions as the act leaves them.
-func noteAct(ctx context.Context, tx *sql.Tx, a *broker.Act) error {
+func noteAct(ctx context.Context, tx *sql.Tx, a *broker.Act, seq int64) error {
 	switch a.Kind {
 	case broker.ActSession:
-		return keepSession(ctx, tx, a, time.Now())
+		return keepSession(ctx, tx, a, time.Now(), seq)
+	case broker.ActUse:
+		return useSession(ctx, tx, a.SessionID, a.At)
 	case broker.ActLogout:
 		return endSession(ctx, tx, a.SessionID)
 	}
@@ -93,18 +100,41 @@ func (n *node) drop(ctx context.Context, seq int64) error {
 
 // setAside keeps an act that the database does not take, with the reason.
 func (n *node) setAside(ctx context.Context, e entry, why string) error {
+	var kept int64
 	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO refused (seq, act, why) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.seq, e.text, why)
+		r, err := tx.ExecContext(ctx, `INSERT INTO refused (seq, act, why) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.seq, e.text, why)
+		if err != nil {
+			return err
+		}
+		kept, err = r.RowsAffected()
 		return err
-	}, nil)
+	}, func() { n.aside.Add(kept) })
 }
 
 // refused counts the acts that were set aside.
-func (n *node) refused(ctx context.Context) (count int, err error) {
-	if err := n.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM refused`).Scan(&count); err != nil {
-		return 0, fmt.Errorf("count the acts set aside: %w", err)
+func (n *node) refused() int { return int(n.aside.Load()) }
+
+// newestAside lists the newest of them. One that cannot be read has no kind.
+func (n *node) newestAside(ctx context.Context, most int) ([]Aside, error) {
+	rows, err := n.db.QueryContext(ctx, `SELECT act, why FROM refused ORDER BY seq DESC LIMIT ?`, most)
+	if err != nil {
+		return nil, fmt.Errorf("list the acts set aside: %w", err)
 	}
-	return count, nil
+	defer rows.Close()
+	var list []Aside
+	for rows.Next() {
+		var text []byte
+		var a Aside
+		if err := rows.Scan(&text, &a.Why); err != nil {
+			return nil, fmt.Errorf("list the acts set aside: %w", err)
+		}
+		var act broker.Act
+		if json.Unmarshal(text, &act) == nil {
+			a.Kind, a.At = act.Kind, act.At
+		}
+		list = append(list, a)
+	}
+	return list, rows.Err()
 }
 
 // unmerged is how many acts the journal holds.

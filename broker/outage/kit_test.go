@@ -1,8 +1,10 @@
 package outage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -25,7 +27,14 @@ type world struct {
 	*Store
 	t       *testing.T
 	server  *realserver.PostgresServer
-	cable   *cable // between broker and server
+	dsn     string
+	cable   *cable // between broker and server, where there is one
+	outage  broker.Outage
+	site    int            // of the broker; 0: 1
+	change  func(*Options) // before the store is made; may be nil
+	lost    time.Time      // when the database began to go
+	leave   func()         // lets those go who have its connections
+	hold    time.Duration  // for how long it is held down; 0: as by default
 	primary *postgres.Store
 	dir     string
 	member  broker.Membership
@@ -46,15 +55,32 @@ func startServer(t *testing.T) *realserver.PostgresServer {
 }
 
 func newWorldOn(t *testing.T, server *realserver.PostgresServer) *world {
-	w := &world{t: t, server: server, dir: t.TempDir()}
-	w.cable = newCable(t, w.server.Addr)
+	return newWorldWith(t, &world{server: server, dsn: server.DSN})
+}
+
+// newWorldWith fills the database, if it is empty, and joins.
+func newWorldWith(t *testing.T, w *world) *world {
+	t.Helper()
+	w.t, w.dir = t, t.TempDir()
+	if w.outage.Mode == "" {
+		w.outage = broker.Outage{Mode: broker.OutageAuto, Profile: broker.OutageFast, CacheEvery: time.Hour, CacheMaxAge: time.Hour}
+	}
 	w.open()
 	setup := broker.Setup{
 		DesktopPools: []broker.DesktopPool{{Name: "own", Kind: broker.KindAssigned, Check: "none"}, {Name: "shared", Kind: broker.KindPooled, Check: "none"}},
 		Desktops:     []broker.Desktop{{Name: "anna-pc", Pool: "own", Host: "192.0.2.50"}, {Name: "s1", Pool: "shared", Host: "192.0.2.51"}, {Name: "s2", Pool: "shared", Host: "192.0.2.52"}},
 		Assignments:  []broker.Assignment{{User: "anna", Directory: broker.LocalDirectory, Desktop: "anna-pc"}},
 	}
-	if _, err := w.primary.ReplaceSetup(t.Context(), setup.WithDefaults(), 0, row(broker.LogSetup, "")); err != nil {
+	var version int64
+	var err error
+	eventually(t, "the database answers", time.Minute, func() bool { // its schema is made first
+		version, err = w.primary.SetupVersion(t.Context())
+		return !errors.Is(err, broker.ErrUnavailable)
+	})
+	if err == nil && version == 0 {
+		_, err = w.primary.ReplaceSetup(t.Context(), setup.WithDefaults(), 0, row(broker.LogSetup, ""))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.join()
@@ -65,25 +91,33 @@ func newWorldOn(t *testing.T, server *realserver.PostgresServer) *world {
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	if w.primary, err = postgres.Open(w.t.Context(), postgres.Options{
-		URL: strings.Replace(w.server.DSN, w.server.Addr, w.cable.listener.Addr().String(), 1), MaxConns: 8, Later: true,
-	}); err != nil {
+	dsn := w.dsn
+	if w.cable != nil {
+		dsn = strings.Replace(dsn, w.server.Addr, w.cable.listener.Addr().String(), 1)
+	}
+	if w.primary, err = postgres.Open(w.t.Context(), postgres.Options{URL: dsn, MaxConns: 8, Later: true}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Store, err = New(w.t.Context(), Options{
-		Config: broker.Outage{Mode: broker.OutageAuto, Profile: broker.OutageFast, CacheEvery: time.Hour, CacheMaxAge: time.Hour},
+	o := Options{
+		Config: w.outage,
 		Dir:    w.dir, Name: "b", Primary: w.primary,
 		Beat: func(ctx context.Context) error { return w.primary.Heartbeat(ctx, w.member, broker.Beat{}) },
-	})
-	if err != nil {
+	}
+	if w.change != nil {
+		w.change(&o)
+	}
+	if w.Store, err = New(w.t.Context(), o); err != nil {
 		w.t.Fatal(err)
 	}
 	w.profile.Stable = time.Second
+	if w.hold > 0 {
+		w.profile.Hold = w.hold
+	}
 }
 
 func (w *world) join() {
 	w.t.Helper()
-	m, err := w.Join(w.t.Context(), broker.Node{SiteID: 1, Name: "b", Version: "v1.0.0", UUID: "u", Booted: time.Now()}, broker.Cluster{Name: "us"}, time.Second)
+	m, err := w.Join(w.t.Context(), broker.Node{SiteID: cmp.Or(w.site, 1), Name: w.o.Name, Version: "v1.0.0", UUID: "u-" + w.o.Name, Booted: time.Now()}, broker.Cluster{Name: "us"}, time.Second)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -48,9 +48,10 @@ func (s *Store) unwritable(f *facts, now time.Time) bool {
 	return now.Sub(f.unwrittenSince) >= s.profile.Lost && (f.unwrote > 1 || s.State().Mode == mode.Recovering)
 }
 
-// wrote takes how a call ended that writes. One that began before the outage says nothing new.
+// wrote takes how a call ended that writes. One that began before the mode changed says nothing new, and
+// where nobody is served none comes after it that would say more.
 func (s *Store) wrote(err error) {
-	if err == nil || !s.State().Mode.Local() {
+	if err == nil || s.State().Mode == mode.Normal {
 		s.noteWrite(err)
 	}
 }

@@ -3,7 +3,6 @@ package outage
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -18,6 +17,7 @@ type local struct {
 	cache  *sqlite.Store
 	node   *node
 	copied time.Time // when the cache last had the state of the database
+	served
 }
 
 // errPooled is said to who wants a desktop out of a pool.
@@ -35,6 +35,9 @@ func (ticketError) Unwrap() error { return broker.ErrTicketUsed }
 func (l *local) login(ctx context.Context, r broker.LoginRecord) (broker.LoginOutcome, error) {
 	if r.Ticket != "" {
 		return broker.LoginOutcome{}, ticketError{}
+	}
+	if err := l.leases.begin(ctx, &r); err != nil {
+		return broker.LoginOutcome{}, err
 	}
 	out, err := l.cache.Login(ctx, r)
 	if err != nil {
@@ -106,7 +109,7 @@ func (l *local) ownSession(ctx context.Context, tokenHash [32]byte) (broker.Sess
 		return broker.Session{}, err
 	}
 	var acts []broker.Act
-	if !c.kept.Before(l.copied) {
+	if !c.kept.Before(l.told) {
 		acts = append(acts, c.act)
 	}
 	if !c.used.IsZero() {
@@ -121,11 +124,14 @@ func (l *local) ownSession(ctx context.Context, tokenHash [32]byte) (broker.Sess
 // adopt makes a session known to the cache that another broker has vouched for. Nobody has a token to
 // this row: that broker is asked about the one that counts.
 func (l *local) adopt(ctx context.Context, s broker.Session) error {
-	hash := sha256.Sum256([]byte("adopted session " + s.ID))
-	return l.cache.MergeActs(ctx, []broker.Act{{Kind: broker.ActSession, At: time.Now(), Session: &s, TokenHash: hash[:], Ends: s.Expires}})
+	hash := broker.AdoptedHash(s.ID)
+	return l.cache.MergeActs(ctx, []broker.Act{{Kind: broker.ActSession, At: time.Now(), Session: &s, TokenHash: hash[:], Ends: s.Expires.Add(broker.AdoptedLife)}})
 }
 
 func (l *local) offers(ctx context.Context, q broker.OfferQuery) ([]broker.Offer, error) {
+	if err := l.leases.bring(ctx, q.Who); err != nil {
+		return nil, err
+	}
 	list, err := l.cache.Offers(ctx, q)
 	if err != nil || q.Log == nil {
 		return list, err
@@ -135,6 +141,9 @@ func (l *local) offers(ctx context.Context, q broker.OfferQuery) ([]broker.Offer
 
 // candidates leaves out what nobody holds: see errPooled.
 func (l *local) candidates(ctx context.Context, s broker.Session, offer broker.OfferID, limit int) ([]broker.Candidate, error) {
+	if err := l.leases.allow(ctx, s, offer.Desktop, nil); err != nil {
+		return nil, err
+	}
 	list, err := l.cache.Candidates(ctx, s, offer, limit)
 	if err != nil || offer.Desktop != "" || len(list) == 1 && list[0].Claimed {
 		return list, err
@@ -150,6 +159,9 @@ func (l *local) connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 		}
 		r.Desktop = list[0].ID
 	}
+	if err := l.leases.allow(ctx, r.Session, r.Offer.Desktop, &r.Log); err != nil {
+		return broker.Candidate{}, err
+	}
 	if err := l.adopt(ctx, r.Session); err != nil {
 		return broker.Candidate{}, err
 	}
@@ -157,8 +169,28 @@ func (l *local) connect(ctx context.Context, r broker.ConnectRecord) (broker.Can
 	if err != nil {
 		return c, err
 	}
+	act, err := l.connectAct(ctx, r, c)
+	if err != nil {
+		return c, err
+	}
+	return c, l.node.journal(ctx, act)
+}
+
+// connectAct is the act of a connect. One that repeats a key has written no row; it stands in the journal
+// all the same, for the process may have died before the first one did.
+func (l *local) connectAct(ctx context.Context, r broker.ConnectRecord, c broker.Candidate) (broker.Act, error) {
+	act := broker.Act{Kind: broker.ActConnect, At: time.Now().UTC(), Session: &r.Session, Offer: r.Offer, Desktop: c.ID, Key: r.Key, KeyLife: r.KeyLife}
+	if r.Key != "" {
+		switch _, err := l.cache.LogByRef(ctx, r.Log.Ref); {
+		case errors.Is(err, broker.ErrNotFound):
+			return act, nil
+		case err != nil:
+			return act, err
+		}
+	}
 	r.Log.Desktop = c.Name
-	return c, l.log(ctx, r.Log)
+	act.Log = &r.Log
+	return act, nil
 }
 
 func (l *local) logout(ctx context.Context, id string, log broker.LogRow) (int, error) {

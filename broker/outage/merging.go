@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"switchpoint/broker"
@@ -76,34 +77,39 @@ func (s *Store) mergeLast(ctx context.Context) error {
 
 // mergeBatch merges the oldest acts and returns how many are no longer in the journal.
 func (s *Store) mergeBatch(ctx context.Context) (int, error) {
+	s.oldest.Lock()
+	defer s.oldest.Unlock()
 	list, err := s.node.oldest(ctx, mergeMost)
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
-	return len(list), s.mergeList(ctx, list)
+	return len(list), inHalves(list,
+		func(few []entry) error { return s.give(ctx, few) },
+		func(few []entry) error { return s.node.drop(ctx, few[len(few)-1].seq) },
+		func(e entry, why error) error { return s.putAside(ctx, e, why) })
 }
 
-// mergeList merges acts and forgets them. A list that the database does not take is merged in halves, so
-// that those that it never takes are found soon; they are set aside.
-func (s *Store) mergeList(ctx context.Context, list []entry) error {
-	err := s.give(ctx, list)
+// inHalves gives what is in a list and says done of what was taken, in its order. A list that is not taken is
+// given in halves, so that those that are never taken are found soon; of each of them it says refused. What
+// cannot be given now ends it.
+func inHalves[T any](list []T, give, done func([]T) error, refused func(T, error) error) error {
+	err := give(list)
 	switch {
 	case err == nil:
 	case errors.Is(err, broker.ErrUnavailable):
 		return err
 	case len(list) > 1:
 		half := len(list) / 2
-		if err := s.mergeList(ctx, list[:half]); err != nil {
+		if err := inHalves(list[:half], give, done, refused); err != nil {
 			return err
 		}
-		return s.mergeList(ctx, list[half:])
+		return inHalves(list[half:], give, done, refused)
 	default:
-		if kept := s.node.setAside(ctx, list[0], err.Error()); kept != nil {
-			return fmt.Errorf("set act %d aside: %w", list[0].seq, kept)
+		if err := refused(list[0], err); err != nil {
+			return err
 		}
-		s.log.Error("outage: an act could not be merged and is set aside", "act", list[0].seq, "kind", list[0].act.Kind, "error", err)
 	}
-	return s.node.drop(ctx, list[len(list)-1].seq)
+	return done(list)
 }
 
 // give hands acts to the database.
@@ -115,11 +121,43 @@ func (s *Store) give(ctx context.Context, list []entry) error {
 		}
 		acts[i] = e.act
 	}
-	bounded, cancel := context.WithTimeout(ctx, mergeWithin)
-	defer cancel()
-	err := s.Primary.MergeActs(bounded, acts)
+	err := s.mergeBounded(ctx, acts)
 	if ctx.Err() == nil { // else it was not given its time
 		s.noteWrite(err)
 	}
 	return err
+}
+
+func (s *Store) mergeBounded(ctx context.Context, acts []broker.Act) error {
+	bounded, cancel := context.WithTimeout(ctx, mergeWithin)
+	defer cancel()
+	return s.Primary.MergeActs(bounded, acts)
+}
+
+// putAside keeps an act that the database never takes, with the reason, and says so in the log of the
+// cluster. It is to leave the journal after that.
+func (s *Store) putAside(ctx context.Context, e entry, why error) error {
+	if err := s.node.setAside(ctx, e, why.Error()); err != nil {
+		return fmt.Errorf("set act %d aside: %w", e.seq, err)
+	}
+	err := s.noteRefused(ctx, &e.act, why)
+	if act := refusedConnect(&e.act, why); err == nil && act != nil {
+		err = s.node.journal(ctx, *act)
+	}
+	if err != nil {
+		return fmt.Errorf("note that act %d is set aside: %w", e.seq, err)
+	}
+	s.log.Error("outage: an act could not be merged and is set aside", "act", e.seq, "kind", e.act.Kind, "error", why)
+	return nil
+}
+
+// refusedConnect is the log row of a connect whose desktop belongs to somebody else by now: the user was
+// told of it, and whoever looks for the reason why two people met on a desktop finds it there.
+func refusedConnect(a *broker.Act, why error) *broker.Act {
+	if a.Kind != broker.ActConnect || a.Log == nil || !errors.Is(why, broker.ErrConflict) {
+		return nil
+	}
+	row := *a.Log
+	row.Reason = append(slices.Clone(row.Reason), "not merged: "+why.Error())
+	return &broker.Act{Kind: broker.ActLog, At: a.At, Log: &row}
 }

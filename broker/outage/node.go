@@ -25,6 +25,12 @@ var schemaNode = [...]string{
 	`CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID`,
 	`ALTER TABLE session ADD COLUMN kept_at INTEGER NOT NULL DEFAULT 0`,
 	`ALTER TABLE session ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0`,
+	`CREATE TABLE lease (directory TEXT NOT NULL, user TEXT NOT NULL, kind TEXT NOT NULL, desktop TEXT NOT NULL, client TEXT NOT NULL,
+		recorded_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, run INTEGER NOT NULL, lease BLOB NOT NULL,
+		PRIMARY KEY (directory, user, kind, desktop, client)) STRICT, WITHOUT ROWID`,
+	`CREATE INDEX lease_desktop ON lease (desktop, recorded_at) WHERE kind = 'launch'`,
+	`CREATE INDEX lease_expires ON lease (expires_at)`,
+	`ALTER TABLE session ADD COLUMN journalled INTEGER NOT NULL DEFAULT 0`,
 }
 
 const (
@@ -39,6 +45,7 @@ type node struct {
 	queue  chan nodeWrite
 	over   chan struct{} // closed when nothing is written any more
 	count  atomic.Int64  // acts in the journal
+	aside  atomic.Int64  // acts set aside
 	copies copies
 }
 
@@ -94,11 +101,12 @@ func (n *node) upgrade(ctx context.Context) error {
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, len(schemaNode))); err != nil {
 		return err
 	}
-	var count int64
-	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM journal`).Scan(&count); err != nil {
+	var count, aside int64
+	if err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM journal), (SELECT COUNT(*) FROM refused)`).Scan(&count, &aside); err != nil {
 		return err
 	}
 	n.count.Store(count)
+	n.aside.Store(aside)
 	return tx.Commit()
 }
 

@@ -2,5 +2,5 @@
 
 package outage
 
-// loginsEvery is the pace of the logins that go on through an outage, in milliseconds.
-const loginsEvery = 10
+// loginsPerSecond is the pace of the logins that go on through an outage.
+const loginsPerSecond = 100

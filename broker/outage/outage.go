@@ -35,6 +35,11 @@ type Peer struct {
 	Mode mode.Mode `json:"mode"`
 	// Answered is how long ago its database took a write; negative: it has not yet.
 	Answered time.Duration `json:"answered"`
+	// Able says that it has something to serve from, and Capacity how much it can take.
+	Able     bool `json:"able"`
+	Capacity int  `json:"capacity"`
+	// Unmerged is how many acts of it are not in the database yet.
+	Unmerged int `json:"unmerged"`
 }
 
 // Options is what a Store needs. Config, Dir, Name, Primary and Beat are required.
@@ -49,6 +54,13 @@ type Options struct {
 	Beat func(context.Context) error
 	// AskPeers asks the brokers of the cluster that can be reached how they stand; nil: there are none.
 	AskPeers func(context.Context) []Peer
+	// HandOver has the broker with that name merge acts; nil: they wait until this one can.
+	HandOver func(ctx context.Context, broker string, h Handed) (Taken, error)
+	// Tell brings an ActOperator to the other brokers of the cluster (Hear), and returns why some of them do
+	// not have it; nil: there are none.
+	Tell func(context.Context, broker.Act) map[string]error
+	// Capacity is how many logins this broker can have under way, for an election by capacity; nil: 0.
+	Capacity func() int
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
 }
@@ -63,8 +75,9 @@ type Store struct {
 	cache   *hostcache.Cache
 	metrics *metrics
 	breaker breaker
-	wake    chan struct{} // a call met a database that does not answer
-	merge   chan struct{} // the mode is recovering
+	wake    chan struct{}   // a call met a database that does not answer
+	said    chan broker.Act // by an operator, for the other brokers
+	merge   chan struct{}   // the mode is recovering
 
 	// gate is held for reading by calls that are served from the files. Whoever ends their time, or
 	// exchanges the file, holds it for writing.
@@ -73,12 +86,19 @@ type Store struct {
 	state atomic.Pointer[mode.State]
 
 	brokers atomic.Pointer[[]broker.NodeStatus] // as the database last had them
+	busiest atomic.Pointer[broker.LoginHour]    // likewise
 
 	turn sync.Mutex // held by a step of the mode; after gate
 
-	opening sync.Mutex // one attempt to open the files at a time
-	tried   time.Time  // when the newest was made
-	failed  error      // how it ended
+	oldest sync.Mutex // held while the oldest acts of the journal are on their way; after gate
+	handed atomic.Int64
+	taken  atomic.Int64 // from other brokers
+
+	opening sync.Mutex              // one attempt to open the files at a time; after gate
+	tried   time.Time               // when the newest was made
+	failed  error                   // how it ended
+	trouble atomic.Pointer[trouble] // why the host cache could not be opened; nil: it could
+	leases  *leaseCopy
 
 	stop func() // ends the writer of node
 
@@ -92,8 +112,8 @@ type facts struct {
 	good     time.Time // the first answer since the newest failure; zero: that is the newest
 	since    time.Time // when the first question was asked that has failed since the newest answer
 	why      string
-	heard    map[string]time.Time // when other brokers last answered
-	peer     string               // a broker whose database has answered since then
+	heard    map[string]heard // what other brokers last answered
+	peer     string           // a broker whose database has answered since then
 	// unwritten is how most calls that write end since unwrittenSince; nil: they succeed. unwrote is by how
 	// many more have failed.
 	unwritten      error
@@ -102,6 +122,12 @@ type facts struct {
 	unwrittenLast  time.Time
 	fenced         error // what the newest beat was told, if not nothing
 	force          *mode.Force
+}
+
+// heard is what another broker has said of itself, and when.
+type heard struct {
+	Peer
+	at time.Time
 }
 
 var _ broker.Store = (*Store)(nil)
@@ -117,10 +143,10 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		Primary: o.Primary, o: o, log: o.Log, profile: profile,
-		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1), said: make(chan broker.Act, tellQueue), leases: newLeaseCopy(),
 	}
 	s.state.Store(&mode.State{Mode: mode.Normal, Since: time.Now(), Reason: "the broker starts"})
-	s.facts.heard = make(map[string]time.Time)
+	s.facts.heard = make(map[string]heard)
 	s.facts.answered = time.Now() // so it has as long as any other to answer
 	var err error
 	if s.cache, err = hostcache.New(hostcache.Options{
@@ -136,6 +162,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	if _, err := s.node.kept(ctx, keptForce, &s.facts.force); err != nil {
 		return nil, errors.Join(err, s.node.close())
+	}
+	if err := s.openLeaseCopy(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("read the copy of the leases: %w", err), s.node.close())
 	}
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -154,8 +183,7 @@ func (s *Store) Close() error {
 	s.stop()
 	<-s.node.over
 	if l := s.files.Swap(nil); l != nil {
-		err = errors.Join(err, l.cache.Close())
-		s.cache.Release()
+		err = errors.Join(err, l.end())
 	}
 	return errors.Join(err, s.node.close(), s.Primary.Close())
 }
@@ -168,6 +196,13 @@ func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.watch(ctx) })
 	g.Go(func() error { return s.mergeWhenAsked(ctx) })
-	g.Go(func() error { return s.cache.Run(ctx) })
+	g.Go(func() error { s.handOver(ctx); return nil })
+	g.Go(func() error { s.tellOthers(ctx); return nil })
+	if s.o.Config.Mode != broker.OutageLeases {
+		g.Go(func() error { return s.cache.Run(ctx) })
+	}
+	if s.o.Config.Leasing() == "" {
+		g.Go(func() error { s.copyLeases(ctx); return nil })
+	}
 	return g.Wait()
 }

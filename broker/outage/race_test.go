@@ -2,5 +2,5 @@
 
 package outage
 
-// loginsEvery is the pace of the logins that go on through an outage: SQLite takes ten times as long here.
-const loginsEvery = 100
+// loginsPerSecond is the pace of the logins that go on through an outage: SQLite takes ten times as long here.
+const loginsPerSecond = 10

@@ -75,16 +75,13 @@ func (c *copies) lostSoFar() int64 {
 // copySession keeps a session that this broker has made in the database, for a time without it.
 func (n *node) copySession(a broker.Act) {
 	at := time.Now()
-	n.copies.add(copyWrite{at, func(ctx context.Context, tx *sql.Tx) error { return keepSession(ctx, tx, &a, at) }})
+	n.copies.add(copyWrite{at, func(ctx context.Context, tx *sql.Tx) error { return keepSession(ctx, tx, &a, at, 0) }})
 }
 
 // copyUse does so for the use of one with an idle bound: the host cache has its end as it was when it was
 // copied, which may have come by now.
 func (n *node) copyUse(id string, at time.Time) {
-	n.copies.add(copyWrite{at, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE session SET used_at = max(used_at, ?) WHERE id = ?`, at.UnixMilli(), id)
-		return err
-	}})
+	n.copies.add(copyWrite{at, func(ctx context.Context, tx *sql.Tx) error { return useSession(ctx, tx, id, at) }})
 }
 
 // copyLogout does so for the end of one.

@@ -17,7 +17,7 @@ func TestSessionsInAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, usedHash := record("emil")
-	r.NewSession.Idle = 2 * time.Second
+	r.NewSession.Idle = 6 * time.Second
 	used, err := w.Login(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestSessionsInAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, lateHash, _ := w.login("anna")
-	eventually(t, "a part of his time is over", 5*time.Second, func() bool { return time.Until(used.Session.Expires) < time.Second })
+	eventually(t, "a part of his time is over", 10*time.Second, func() bool { return time.Until(used.Session.Expires) < time.Second })
 	if err := w.TouchSession(t.Context(), used.Session.ID, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -7,18 +7,13 @@ import (
 	"time"
 
 	"switchpoint/broker"
-	"switchpoint/broker/outage/mode"
 )
 
 const (
 	keptMember = "member"        // what the database said when this broker joined
 	joinWait   = 5 * time.Second // for a database that has to be migrated first, or does not answer
-	// openAgain is how soon files that could not be opened are looked at again.
-	openAgain = time.Second
 	// heardFor is how long a broker that answered another one counts as live.
 	heardFor = 3 * time.Second
-	// releaseAfter is how long the database has answered before the files are left to the synchroniser.
-	releaseAfter = 5 * time.Second
 )
 
 // member is a Membership as node.db keeps it.
@@ -35,6 +30,8 @@ func (s *Store) Join(ctx context.Context, n broker.Node, proposal broker.Cluster
 	m, err := s.Primary.Join(bounded, n, proposal, live)
 	switch {
 	case err == nil:
+		s.learn(time.Now(), time.Now(), nil) // it took a write; on a slow machine that is a while after New
+		s.leases.joined(m.Cluster)
 		if kept := s.node.keep(ctx, keptMember, member{n, m}); kept != nil {
 			s.log.Warn("a start without the database will not be possible", "error", kept)
 		}
@@ -50,7 +47,7 @@ func (s *Store) Join(ctx context.Context, n broker.Node, proposal broker.Cluster
 	if _, ferr := s.filesFor(ctx); ferr != nil {
 		return m, errors.Join(err, ferr)
 	}
-	s.log.Warn("the database does not answer: the broker starts from its host cache", "error", err)
+	s.log.Warn("the database does not answer: the broker starts from its files", "error", err)
 	s.learn(time.Now().Add(-s.profile.Lost), time.Now(), err)
 	return was.Membership, nil
 }
@@ -120,61 +117,8 @@ func (s *Store) judgeLive(list []broker.NodeStatus) []broker.NodeStatus {
 		if n.Name == s.o.Name {
 			n.Live = true
 		} else if heard, ok := s.facts.heard[n.Name]; ok {
-			n.Live = time.Since(heard) < heardFor
+			n.Live = time.Since(heard.at) < heardFor
 		}
 	}
 	return list
-}
-
-// filesFor gives what calls are served from; nil with the reason when there is nothing. The files are opened by the first
-// call that needs them.
-func (s *Store) filesFor(ctx context.Context) (*local, error) {
-	if l := s.files.Load(); l != nil {
-		return l, nil
-	}
-	s.opening.Lock()
-	defer s.opening.Unlock()
-	switch l := s.files.Load(); {
-	case l != nil:
-		return l, nil
-	case s.node.closed():
-		return nil, errNodeClosed
-	case s.o.Config.Mode == broker.OutageOff:
-		return nil, errOff
-	case time.Since(s.tried) < openAgain:
-		return nil, s.failed
-	}
-	store, info, err := s.cache.Open(context.WithoutCancel(ctx)) // for all calls, not for this one alone
-	s.tried, s.failed = time.Now(), err
-	if err != nil {
-		return nil, err
-	}
-	l := &local{cache: store, node: s.node, copied: info.Current}
-	s.files.Store(l)
-	s.log.Warn("outage: logins can be served from the host cache", "file", info.File, "age", info.Age.Round(time.Second))
-	return l, nil
-}
-
-var errOff = errors.New(`outage mode is "off"`)
-
-// releaseFiles ends the time of the files when the database has answered for a while and has all that
-// was done in them.
-func (s *Store) releaseFiles(now time.Time) {
-	if s.files.Load() == nil {
-		return
-	}
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	s.mu.Lock()
-	good := s.facts.good
-	s.mu.Unlock()
-	if s.State().Mode != mode.Normal || s.node.unmerged() > 0 || good.IsZero() || now.Sub(good) < releaseAfter {
-		return
-	}
-	if l := s.files.Swap(nil); l != nil {
-		if err := l.cache.Close(); err != nil {
-			s.log.Warn("the host cache could not be closed", "error", err)
-		}
-		s.cache.Release()
-	}
 }

@@ -25,19 +25,38 @@ type Status struct {
 	Breaker  bool      `json:"breaker,omitempty"` // calls do not wait for the database
 	Hold     time.Time `json:"hold,omitzero"`     // the outage lasts until then at least, for the database flaps
 
-	Unmerged  int              `json:"unmerged"`        // acts that are not in the database
-	Refused   int              `json:"refused"`         // acts that it did not take
-	Force     *mode.Force      `json:"force,omitempty"` // what an operator has said
-	HostCache hostcache.Status `json:"host_cache"`      // what there is to serve from
-	Lost      int64            `json:"copies_not_made"` // of sessions, for want of time
+	Unmerged  int              `json:"unmerged"`         // acts that are not in the database
+	Refused   int              `json:"refused"`          // acts that it did not take
+	Aside     []Aside          `json:"aside,omitempty"`  // the newest of those
+	Handed    int64            `json:"handed"`           // acts that another broker has merged for this one since it was started
+	Taken     int64            `json:"taken"`            // and this one for others
+	Force     *mode.Force      `json:"force,omitempty"`  // what an operator has said
+	HostCache hostcache.Status `json:"host_cache"`       // what there is to serve from
+	Leases    LeaseStatus      `json:"leases"`           // what there is besides
+	Winner    string           `json:"winner,omitempty"` // the one broker that serves in this outage; empty: every one does
+	Lost      int64            `json:"copies_not_made"`  // of sessions, for want of time
 }
+
+// Aside is an act that the database never takes.
+type Aside struct {
+	Kind string    `json:"kind"`
+	At   time.Time `json:"at"`
+	Why  string    `json:"why"`
+}
+
+// asideShown is how many of them a Status has.
+const asideShown = 5
 
 // Status says how things stand.
 func (s *Store) Status(ctx context.Context) (Status, error) {
 	state := s.State()
-	refused, err := s.node.refused(ctx)
+	aside, err := s.node.newestAside(ctx, asideShown)
 	if err != nil {
 		return Status{}, err
+	}
+	leases, winner := s.LeaseStatus(), ""
+	if state.Mode.Local() {
+		winner = s.winner(time.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +67,7 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 	return Status{
 		Mode: state.Mode, Since: state.Since, Reason: state.Reason, Refuses: state.Refuses, Profile: s.profile.Name,
 		Answered: s.facts.answered, Failing: s.facts.since, Why: s.facts.why, Peer: s.facts.peer, Breaker: s.breaker.open(), Hold: state.Hold,
-		Unmerged: s.node.unmerged(), Refused: refused, Force: force, HostCache: s.cache.Status(), Lost: s.node.copies.lostSoFar(),
+		Unmerged: s.node.unmerged(), Refused: s.node.refused(), Aside: aside, Handed: s.handed.Load(), Taken: s.taken.Load(), Force: force, HostCache: s.cache.Status(), Leases: leases, Winner: winner, Lost: s.node.copies.lostSoFar(),
 	}, nil
 }
 
@@ -59,8 +78,10 @@ var ErrNothingToServeFrom = errors.New("there is nothing to serve from")
 // without anything to serve from.
 func (s *Store) SetForce(ctx context.Context, f *mode.Force) error {
 	if f != nil && f.On {
-		if ok, why := s.cacheUsable(); !ok {
-			return fmt.Errorf("%w: host cache: %s", ErrNothingToServeFrom, why)
+		if cache, why := s.cacheUsable(); !cache {
+			if leases, none := s.leasesUsable(); !leases {
+				return fmt.Errorf("%w: host cache: %s; leases: %s", ErrNothingToServeFrom, why, none)
+			}
 		}
 	}
 	if err := s.node.keep(ctx, keptForce, f); err != nil {

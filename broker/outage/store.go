@@ -8,10 +8,20 @@ import (
 	"time"
 
 	"switchpoint/broker"
+	"switchpoint/broker/outage/mode"
 )
 
-// databaseWait is how long a call of the login path waits for the database (DC4).
-const databaseWait = time.Second
+const (
+	// databaseWait is how long a call of the login path waits for the database. Who gets no answer is to be
+	// served within a second of having asked (DC4): the rest is for giving the question up.
+	databaseWait = 800 * time.Millisecond
+	// filesWait is how long one is served from the files, however much of the caller's own time the database
+	// has taken: on a machine with too much to do a late answer is better than none.
+	filesWait = 10 * time.Second
+	// asideGrace is how long a broker that has stepped aside still serves those who come: balancers learn of it
+	// with their next probes. What it does then is handed over like what it did before.
+	asideGrace = 5 * time.Second
+)
 
 // none is the answer of a call that has no other.
 type none = struct{}
@@ -29,6 +39,11 @@ const (
 func call[T any](ctx context.Context, s *Store, k kind, there func(context.Context) (T, error), here func(context.Context, *local) (T, error)) (T, error) {
 	state := s.State()
 	if !state.Serves() {
+		if state.Mode == mode.Draining && time.Since(state.Since) < asideGrace {
+			if v, done, err := serve(ctx, s, here, false); done && !unknownHere(err) {
+				return v, err
+			}
+		}
 		var no T
 		return no, fmt.Errorf("%w: %s", broker.ErrUnavailable, state.WhyNot())
 	}
@@ -45,10 +60,15 @@ func call[T any](ctx context.Context, s *Store, k kind, there func(context.Conte
 		return v, err
 	}
 	own, done, oerr := serve(ctx, s, here, false)
-	if !done || errors.Is(oerr, broker.ErrNotFound) || errors.Is(oerr, errPooled) {
+	if !done || unknownHere(oerr) {
 		return v, err // what the files do not know or may not give, the database may: it is asked again soon
 	}
 	return own, oerr
+}
+
+// unknownHere says whether the files do not know or may not give what a call asked for.
+func unknownHere(err error) bool {
+	return errors.Is(err, broker.ErrNotFound) || errors.Is(err, errPooled) || errors.Is(err, errNoLease)
 }
 
 // ask asks the database, unless it has not answered lately.
@@ -86,7 +106,11 @@ func serve[T any](ctx context.Context, s *Store, here func(context.Context, *loc
 		return v, false, nil // it is among the facts
 	}
 	s.metrics.calls.WithLabelValues(strconv.FormatBool(!only)).Inc()
-	v, err = here(ctx, l)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), filesWait)
+	defer cancel()
+	if v, err = here(bounded, l); err != nil {
+		l.doubt(err)
+	}
 	return v, true, err
 }
 
@@ -176,7 +200,7 @@ func (s *Store) StartTargets(ctx context.Context, desktops []string) ([]broker.S
 func (s *Store) Assigned(ctx context.Context, directory, user string) (bool, error) {
 	return call(ctx, s, reading,
 		func(ctx context.Context) (bool, error) { return s.Primary.Assigned(ctx, directory, user) },
-		func(ctx context.Context, l *local) (bool, error) { return l.cache.Assigned(ctx, directory, user) })
+		func(ctx context.Context, l *local) (bool, error) { return l.assigned(ctx, directory, user) })
 }
 
 // AppendLog implements broker.Store.
@@ -187,19 +211,12 @@ func (s *Store) AppendLog(ctx context.Context, row broker.LogRow) error {
 	return err
 }
 
-// LogByRef implements broker.Store.
-func (s *Store) LogByRef(ctx context.Context, ref string) (broker.LogRow, error) {
-	return call(ctx, s, reading,
-		func(ctx context.Context) (broker.LogRow, error) { return s.Primary.LogByRef(ctx, ref) },
-		func(ctx context.Context, l *local) (broker.LogRow, error) { return l.cache.LogByRef(ctx, ref) })
-}
-
 // AgentBeats implements broker.Store. In an outage heartbeats keep the state of desktops fresh in the
 // cache; they are not journalled, the next one says the same again.
 func (s *Store) AgentBeats(ctx context.Context, beats []broker.AgentBeat) ([]broker.AgentOrders, error) {
 	return call(ctx, s, writing,
 		func(ctx context.Context) ([]broker.AgentOrders, error) { return s.Primary.AgentBeats(ctx, beats) },
 		func(ctx context.Context, l *local) ([]broker.AgentOrders, error) {
-			return l.cache.AgentBeats(ctx, beats)
+			return l.agentBeats(ctx, beats)
 		})
 }

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"switchpoint/broker"
 	"switchpoint/broker/outage/mode"
 )
 
@@ -27,6 +26,7 @@ func (s *Store) watch(ctx context.Context) error {
 	g.Go(func() error { s.probe(ctx); return nil })
 	g.Go(func() error { s.lookAround(ctx); return nil })
 	g.Go(func() error { s.judge(ctx); return nil })
+	g.Go(func() error { s.tend(ctx); return nil })
 	g.Go(func() error { s.housekeep(ctx); return nil })
 	return g.Wait()
 }
@@ -76,7 +76,7 @@ func (s *Store) lookAround(ctx context.Context) {
 		name, now := hasDatabase(peers, time.Since(since), 2*s.profile.Beat), time.Now()
 		s.mu.Lock()
 		for _, p := range peers {
-			s.facts.heard[p.Name] = now
+			s.facts.heard[p.Name] = heard{p, now}
 		}
 		if !s.facts.since.IsZero() {
 			s.facts.peer = name
@@ -99,7 +99,13 @@ func hasDatabase(peers []Peer, failing, lately time.Duration) string {
 
 // Peer is what this broker says of itself to another one.
 func (s *Store) Peer() Peer {
-	p := Peer{Name: s.o.Name, Mode: s.State().Mode, Answered: -1}
+	p := Peer{Name: s.o.Name, Mode: s.State().Mode, Answered: -1, Unmerged: s.node.unmerged()}
+	cache, _ := s.cacheUsable()
+	leases, _ := s.leasesUsable()
+	p.Able = cache || leases
+	if s.o.Capacity != nil {
+		p.Capacity = s.o.Capacity()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.facts.answered.IsZero() {
@@ -164,49 +170,18 @@ func (s *Store) advance(now time.Time, gated bool) {
 		s.writeAnew() // from here on others are asked, or it is tried again
 		s.tell(was, next)
 	}
+	s.tellElection(was, next)
 }
 
 // gather says what is known now.
 func (s *Store) gather() mode.Facts {
+	f := mode.Facts{Unmerged: s.node.unmerged(), Self: s.o.Name, Winner: s.winner(time.Now())}
+	f.Cache.Usable, f.Cache.Why = s.cacheUsable()
+	f.Leases.Usable, f.Leases.Why = s.leasesUsable()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := mode.Facts{
-		Answered: s.facts.answered, Good: s.facts.good, Why: s.facts.why, Peer: s.facts.peer, Unmerged: s.node.unmerged(), Force: s.facts.force,
-		Self: s.o.Name, Leases: mode.Source{Why: "this version has none"},
-	}
-	f.Cache.Usable, f.Cache.Why = s.cacheUsable()
+	f.Answered, f.Good, f.Why, f.Peer, f.Force = s.facts.answered, s.facts.good, s.facts.why, s.facts.peer, s.facts.force
 	return f
-}
-
-// cacheUsable says whether calls can be served from the host cache.
-func (s *Store) cacheUsable() (bool, string) {
-	if s.o.Config.Mode == broker.OutageOff {
-		return false, errOff.Error()
-	}
-	if s.files.Load() != nil {
-		return true, ""
-	}
-	c := s.cache.Status()
-	return c.Usable, c.Why
-}
-
-// Ids of the original's events, for who watches for them (HC5, HC6).
-const (
-	eventBack   = 1200
-	eventLost   = 1201
-	eventNormal = 3500
-)
-
-// tell logs a change of mode.
-func (s *Store) tell(was, next mode.State) {
-	switch {
-	case next.Mode == mode.Normal:
-		s.log.Info("outage: the broker serves from the database", "before", was.Mode, "reason", next.Reason, "event_id", eventNormal)
-	case was.Mode.Local() && next.Mode == mode.Recovering:
-		s.log.Info("outage: what was done is merged", "reason", next.Reason, "event_id", eventBack)
-	default:
-		s.log.Warn("outage: mode changed", "mode", next.Mode, "before", was.Mode, "reason", next.Reason, "event_id", eventLost)
-	}
 }
 
 // housekeep forgets what was copied before the host cache was last brought up to date, and copies of sessions

@@ -176,7 +176,7 @@ func (c *Cache) openFile(ctx context.Context, f file) (*sqlite.Store, error) {
 	if _, err := os.Stat(f.path); err != nil {
 		return nil, fmt.Errorf("open host cache: %w", err)
 	}
-	return sqlite.Open(ctx, f.path, sqlite.Options{Log: c.log})
+	return sqlite.Open(ctx, f.path, sqlite.Options{Log: c.log, Replaceable: true})
 }
 
 // replace imports into a new file, which counts from its renaming on.

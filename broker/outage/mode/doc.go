@@ -17,6 +17,11 @@
 //	 |   +-----------------------------------------------------------------------------+
 //	 +--> each other: hostcache while the file is usable, else leased
 //
+// A source is usable or says why not, and a source that the configuration excludes never is: with mode
+// "leases" the host cache, with mode "hostcache" the leases, with "off" both (DC8). So the originals' two ways,
+// of which a site has one or the other, and both together are the same picture. Where one broker is to serve
+// in an outage (Facts.Winner), the mode of the others is what it would be; they refuse.
+//
 // Lost means that no write was taken for Profile.Lost: a killed, silent, refusing, read-only, full or
 // slow database are all the same to the users, so they are all the same here (LS9). Stepping aside
 // (draining, DC7) needs less: one question that failed, and a peer whose database answered after that

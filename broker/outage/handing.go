@@ -1,0 +1,183 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"switchpoint/broker"
+	"switchpoint/broker/outage/mode"
+)
+
+// A broker that steps aside (DC7) may have been without its database for a moment before, and what it did
+// then is known to it alone. It hands that over to a broker that has the database, in the order of the
+// journal, and forgets what that one has merged. Merging is idempotent, so a batch whose answer was lost is
+// handed over again, or merged by this broker when it has its database back.
+const (
+	handEvery  = 200 * time.Millisecond
+	handMost   = 200       // acts of one batch
+	handBytes  = 512 << 10 // of their text, of which a peer call takes 1 MiB
+	handWithin = mergeWithin + 2*time.Second
+	handAgain  = 2 * time.Second // after a batch that was not taken
+)
+
+// Handed are acts that another broker is to merge.
+type Handed struct {
+	Acts []broker.Act `json:"acts"`
+}
+
+// Taken is its answer: so many are merged, and those that the database never takes are not. Whoever says
+// less than that of all of them has not merged them.
+type Taken struct {
+	Merged  int          `json:"merged"`
+	Refused []RefusedAct `json:"refused,omitempty"`
+}
+
+// RefusedAct is one of those.
+type RefusedAct struct {
+	Index    int    `json:"index"` // among those handed over
+	Why      string `json:"why"`
+	Conflict bool   `json:"conflict,omitempty"` // it is broker.ErrConflict
+}
+
+func (r RefusedAct) err() error {
+	if r.Conflict {
+		return fmt.Errorf("%w: %s", broker.ErrConflict, r.Why)
+	}
+	return errors.New(r.Why)
+}
+
+// handOver hands over what the journal holds while this broker has stepped aside.
+func (s *Store) handOver(ctx context.Context) {
+	if s.o.HandOver == nil {
+		return
+	}
+	told := ""
+	for wait := handEvery; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		n, err := 1, error(nil)
+		for n > 0 && err == nil {
+			n, err = s.handBatch(ctx)
+		}
+		wait = handEvery
+		switch {
+		case err == nil:
+			told = ""
+		case ctx.Err() == nil:
+			wait = handAgain
+			if err.Error() != told {
+				told = err.Error()
+				s.log.Warn("outage: what was done here could not be handed over yet", "left", s.node.unmerged(), "error", err)
+			}
+		}
+	}
+}
+
+// handBatch hands over the oldest acts, if this broker has stepped aside for one that has the database, and
+// returns how many have left the journal.
+func (s *Store) handBatch(ctx context.Context) (int, error) {
+	s.oldest.Lock()
+	defer s.oldest.Unlock()
+	s.mu.Lock()
+	to := s.facts.peer
+	s.mu.Unlock()
+	if s.State().Mode != mode.Draining || to == "" || s.node.unmerged() == 0 {
+		return 0, nil
+	}
+	list, err := s.node.oldest(ctx, handMost)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	if list[0].err != nil {
+		if err := s.putAside(ctx, list[0], list[0].err); err != nil {
+			return 0, err
+		}
+		return 1, s.node.drop(ctx, list[0].seq)
+	}
+	list = list[:handable(list)]
+	acts := make([]broker.Act, len(list))
+	for i := range list {
+		acts[i] = list[i].act
+	}
+	bounded, cancel := context.WithTimeout(ctx, handWithin)
+	defer cancel()
+	taken, err := s.o.HandOver(bounded, to, Handed{Acts: acts})
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("broker %s: %w", to, err)
+	case taken.Merged+len(taken.Refused) != len(list):
+		return 0, fmt.Errorf("broker %s has merged %d and refused %d of %d acts", to, taken.Merged, len(taken.Refused), len(list))
+	}
+	for _, r := range taken.Refused {
+		if r.Index < 0 || r.Index >= len(list) {
+			return 0, fmt.Errorf("broker %s refuses act %d of %d", to, r.Index, len(list))
+		}
+		if err := s.putAside(ctx, list[r.Index], r.err()); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.node.drop(ctx, list[len(list)-1].seq); err != nil {
+		return 0, err
+	}
+	s.handed.Add(int64(taken.Merged))
+	s.log.Info("outage: what was done here is handed over", "to", to, "acts", len(list), "refused", len(taken.Refused))
+	return len(list), nil
+}
+
+// handable is how many acts, from the first, make one batch: no more than a call carries, and none that
+// cannot be read. One that is too long by itself is a batch of its own.
+func handable(list []entry) int {
+	size := 0
+	for i, e := range list {
+		if size += len(e.text); e.err != nil || i > 0 && size > handBytes {
+			return i
+		}
+	}
+	return len(list)
+}
+
+// ErrNotNormal refuses acts that another broker hands over to one that has not got the database either.
+var ErrNotNormal = fmt.Errorf("%w: this broker does not serve from the database itself", broker.ErrUnavailable)
+
+// TakeActs merges what another broker of the cluster has done without its database.
+func (s *Store) TakeActs(ctx context.Context, h Handed) (Taken, error) {
+	if len(h.Acts) > handMost {
+		return Taken{}, fmt.Errorf("%d acts at once; %d are too many already", len(h.Acts), handMost+1)
+	}
+	if s.State().Mode != mode.Normal {
+		return Taken{}, ErrNotNormal
+	}
+	type place struct {
+		index int
+		act   broker.Act
+	}
+	list := make([]place, len(h.Acts))
+	for i, a := range h.Acts {
+		list[i] = place{i, a}
+	}
+	var out Taken
+	if len(list) == 0 {
+		return out, nil
+	}
+	err := inHalves(list, func(few []place) error {
+		acts := make([]broker.Act, len(few))
+		for i, p := range few {
+			acts[i] = p.act
+		}
+		return s.mergeBounded(ctx, acts)
+	}, func([]place) error { return nil }, func(p place, why error) error {
+		out.Refused = append(out.Refused, RefusedAct{Index: p.index, Why: why.Error(), Conflict: errors.Is(why, broker.ErrConflict)})
+		return nil
+	})
+	if err != nil {
+		return Taken{}, err
+	}
+	out.Merged = len(list) - len(out.Refused)
+	s.taken.Add(int64(out.Merged))
+	return out, nil
+}

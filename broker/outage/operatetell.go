@@ -1,0 +1,62 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"switchpoint/broker"
+)
+
+// In an outage the other brokers of the cluster are told what an operator has said here, so that it counts at
+// all that can be reached. The journal of this broker brings it to the database; theirs has nothing of it.
+
+const (
+	tellQueue  = 64 // operations on their way
+	tellWithin = 3 * time.Second
+)
+
+// spread has the others told; the operator does not wait for them.
+func (s *Store) spread(a broker.Act) {
+	if s.o.Tell == nil {
+		return
+	}
+	select {
+	case s.said <- a:
+	default:
+		s.log.Warn("outage: other brokers are not told what an operator has said: too much of it is on its way", "operation", a.Operation.Do)
+	}
+}
+
+// tellOthers does so until ctx ends.
+func (s *Store) tellOthers(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-s.said:
+			bounded, cancel := context.WithTimeout(ctx, tellWithin)
+			for name, err := range s.o.Tell(bounded, a) {
+				s.log.Warn("outage: another broker does not do what an operator has said here", "broker", name, "operation", a.Operation.Do, "error", err)
+			}
+			cancel()
+		}
+	}
+}
+
+var errNoOperation = errors.New("it is no operation")
+
+// Hear takes what an operator has said at another broker of the cluster, if this one is in the outage, too.
+// Else it hears of it from the database.
+func (s *Store) Hear(ctx context.Context, a broker.Act) error {
+	if a.Kind != broker.ActOperator || a.Operation == nil {
+		return errNoOperation
+	}
+	if !s.State().Mode.Local() {
+		return nil
+	}
+	_, _, err := serve(ctx, s, func(ctx context.Context, l *local) (none, error) {
+		return none{}, l.cache.MergeActs(ctx, []broker.Act{a})
+	}, true)
+	return err
+}
