@@ -48,8 +48,9 @@ test-short: ## tests without -race, installing nothing
 	$(GO) test -short $(PKG)
 
 .PHONY: test-faults
-test-faults: deps ## the failover and outage tests, three times over
+test-faults: deps ## the failover and outage tests, three times over, then at full pace
 	@SWITCHPOINT_FAULTS=long scripts/each-target '^Test.*($(FAULTS))' $(GO) test -race -count=3 -timeout 30m -v -run
+	@SWITCHPOINT_FAULTS=long scripts/each-target '^TestOutage' $(GO) test -count=1 -timeout 30m -v -run
 
 .PHONY: lint
 lint: tools ## gofmt, go vet, golangci-lint
@@ -88,6 +89,10 @@ bench-logins: deps build ## logins through the whole chain, storms, a slow direc
 	bin/switchpoint bench logins --json bin/bench-logins.json --svg bin/bench-logins.svg --cpu-profile bin
 	bin/switchpoint bench storm --json bin/bench-storm.json --svg bin/bench-storm.svg
 
+.PHONY: bench-outage
+bench-outage: deps build ## the database goes away: logins without it, mode switch, copies, merging (15 minutes); table, bench-outage.json, bench-outage.svg
+	bin/switchpoint bench outage --json bin/bench-outage.json --svg bin/bench-outage.svg
+
 .PHONY: bench-lb-routing
 bench-lb-routing: deps ## logins through the balancer with one throttled broker, by response time and in turns (1 minute)
 	$(GO) test ./cmd/switchpoint -run '^TestBrokersOfDifferentSpeed$$' -count 1 -v
@@ -103,6 +108,7 @@ bench-smoke: deps build ## every benchmark once: does it still run?
 	bin/switchpoint bench cluster --quick
 	bin/switchpoint bench logins --quick
 	bin/switchpoint bench storm --quick
+	bin/switchpoint bench outage --quick
 	bin/switchpoint simulate --quick
 
 .PHONY: ci

@@ -15,6 +15,8 @@
 //	slow      a directory that does 100 binds/s, offered 300
 //	soak      ten minutes, with checkpoints and autovacuum in it
 //
+// A Site lends servers, chains and clients to other benchmarks, which do something to them meanwhile.
+//
 // With a Profile the clients are those of another product, and nothing is started but them.
 //
 // Invariants:

@@ -70,10 +70,12 @@ func openLoop(ctx context.Context, t task, do doer) *tally {
 	var wg sync.WaitGroup
 	// A worker that has been through a handshake has the stack for the next one: it is handed on.
 	work := make(chan visit)
+	offering, stop := t.offering(ctx)
+	defer stop()
 	start := time.Now()
 	for {
 		at, more := a.next()
-		if !more || !sleep(ctx, time.Until(start.Add(at))) {
+		if !more || !sleep(offering, time.Until(start.Add(at))) {
 			break
 		}
 		due := start.Add(at)
@@ -91,6 +93,23 @@ func openLoop(ctx context.Context, t task, do doer) *tally {
 	close(work)
 	wg.Wait()
 	return sum
+}
+
+// offering ends when no login is to begin any more.
+func (t task) offering(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if t.enough == nil {
+		return ctx, cancel
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-t.enough:
+		case <-ctx.Done():
+		}
+		cancel()
+	})
+	return ctx, func() { cancel(); wg.Wait() }
 }
 
 func closedLoop(ctx context.Context, t task, do doer) *tally {

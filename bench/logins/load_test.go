@@ -43,6 +43,22 @@ func TestOpenLoopStall(t *testing.T) {
 	})
 }
 
+// TestEnough: who is told that it is enough begins no login any more, and waits for those under way.
+func TestEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enough := make(chan struct{})
+		time.AfterFunc(1005*time.Millisecond, func() { close(enough) })
+		sum := drive(t.Context(), task{Rate: 100, For: time.Hour, enough: enough}, func(ctx context.Context, _ visit) error {
+			time.Sleep(300 * time.Millisecond)
+			return ctx.Err()
+		})
+		r, err := sum.result(false)
+		if err != nil || r.Offered != 101 || r.OK != 101 || r.Took != 1300*time.Millisecond {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
 func TestArrivals(t *testing.T) {
 	count := func(t task) (n int, last time.Duration) {
 		a := newArrivals(t)

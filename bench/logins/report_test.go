@@ -245,7 +245,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	o, err := Options{Parts: StormParts(), Self: "x"}.withDefaults()
-	if err != nil || o.Validate() != nil || o.Users != 10_000 || o.SlowLoad != 300 {
+	if err != nil || o.Validate() != nil || o.Users != 10_000 || o.SlowLoad != 300 || o.Soak < 10*time.Minute {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

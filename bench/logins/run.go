@@ -141,6 +141,12 @@ func (c *chain) clients() task {
 
 // load plays a task in a process of its own and meters who used how much CPU meanwhile.
 func (r *run) load(ctx context.Context, name string, t task, m meter) (*Measured, error) {
+	return r.loadUntil(ctx, name, t, m, nil)
+}
+
+// loadUntil is load for a time that nobody knows: control is called when the first login is due, and
+// when it returns no other one begins. nil: the task says when.
+func (r *run) loadUntil(ctx context.Context, name string, t task, m meter, control func()) (*Measured, error) {
 	t.First, t.Seed = r.first, r.seed
 	r.seed++
 	p, err := r.stage.client(t)
@@ -166,7 +172,17 @@ func (r *run) load(ctx context.Context, name string, t task, m meter) (*Measured
 	if _, err := io.WriteString(p.stdin, "go\n"); err != nil {
 		return nil, p.fault(err)
 	}
-	if err := r.watch(name, t, func() error { return p.read(out.Result) }); err != nil {
+	work := func() error { return p.read(out.Result) }
+	if control != nil {
+		work = func() error {
+			control()
+			if _, err := io.WriteString(p.stdin, "enough\n"); err != nil {
+				return p.fault(err)
+			}
+			return p.read(out.Result)
+		}
+	}
+	if err := r.watch(name, t, work); err != nil {
 		return nil, errors.Join(ctx.Err(), err)
 	}
 	after, err := all.read()

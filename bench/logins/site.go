@@ -115,10 +115,11 @@ func (c *Chain) load(l Load) (task, meter) {
 	return t, m
 }
 
-// Sign lets users sign in, in turns, and says what became of them.
-func (c *Chain) Sign(ctx context.Context, name string, l Load) (*Measured, error) {
+// Sign lets users sign in, in turns, and says what became of them. With control it ends when that returns,
+// which is called when the first login is due, or when For is over.
+func (c *Chain) Sign(ctx context.Context, name string, l Load, control func()) (*Measured, error) {
 	t, m := c.load(l)
-	return c.run.load(ctx, name, t, m)
+	return c.run.loadUntil(ctx, name, t, m, control)
 }
 
 // Hold searches the highest rate that the chain sustains (or takes Options.Rate) and holds it for
@@ -132,4 +133,4 @@ func (c *Chain) Hold(ctx context.Context, name string, l Load) (*Measured, error
 func (s *Site) Keep(v *Measured) { s.run.keep(v) }
 
 // Achieved is logins that were answered well in a second.
-func (m *Measured) Achieved() float64 { return m.rate() }
+func (v *Measured) Achieved() float64 { return v.rate() }

@@ -11,10 +11,11 @@ import (
 
 // Roles of client processes.
 const (
-	roleClients = "clients" // thin clients; prints loadReady, waits for a line, then prints a Result
-	roleSteps   = "steps"   // clients of a profile, the same way
-	roleLDAP    = "ldap"    // raw search + bind in a closed loop, the same way
-	roleSlow    = "slow"    // the directory behind a slow door; prints loadReady and serves until its input ends
+	// thin clients; prints loadReady, waits for a line, then prints a Result. Another line ends it early.
+	roleClients = "clients"
+	roleSteps   = "steps" // clients of a profile, the same way
+	roleLDAP    = "ldap"  // raw search + bind in a closed loop, the same way
+	roleSlow    = "slow"  // the directory behind a slow door; prints loadReady and serves until its input ends
 )
 
 // task is what a run tells one of its processes.
@@ -57,6 +58,8 @@ type task struct {
 	Cert    string  `json:"cert,omitempty"`
 	KeyFile string  `json:"key_file,omitempty"`
 	PerSec  float64 `json:"per_sec,omitempty"` // binds
+
+	enough <-chan struct{} // closed: no login begins any more; nil: For and Count say so alone
 }
 
 // loadReady says that everything is prepared.
@@ -76,13 +79,17 @@ func Perform(ctx context.Context, text string, stdin io.Reader, stdout io.Writer
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	begin := make(chan struct{})
+	begin, enough := make(chan struct{}), make(chan struct{})
+	t.enough = enough
 	go func() { // it lives as long as standard input does, which is the process
 		in := bufio.NewReader(stdin)
-		if _, err := in.ReadString('\n'); err == nil {
-			close(begin)
-			_, _ = io.Copy(io.Discard, in)
+		for _, told := range []chan struct{}{begin, enough} {
+			if _, err := in.ReadString('\n'); err != nil {
+				break
+			}
+			close(told)
 		}
+		_, _ = io.Copy(io.Discard, in)
 		cancel()
 	}()
 	tell := func(v any) error { return json.NewEncoder(stdout).Encode(v) }

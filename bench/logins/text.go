@@ -71,6 +71,9 @@ func (r *Report) writeNotes(b *strings.Builder) {
 
 // writeCPU shows who used how much for a login.
 func (r *Report) writeCPU(b *strings.Builder) {
+	if len(r.Runs) == 0 {
+		return
+	}
 	who := []string{whoClients, whoGTM, whoLB, whoBrokers, whoPostgres, whoDirectory, whoOthers}
 	b.WriteString("\nCPU, ms per login\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -28,11 +28,13 @@ type fakeBroker struct {
 	sources map[string]bool // addresses of clients
 	keys    map[string]bool
 	steps   map[string]int
+	resumed int // requests on resumed TLS connections
+	conns   map[string]bool
 }
 
 func (f *fakeBroker) serve(t testing.TB) (addr, ca string) {
 	t.Helper()
-	f.sources, f.keys, f.steps = make(map[string]bool), make(map[string]bool), make(map[string]int)
+	f.sources, f.keys, f.steps, f.conns = make(map[string]bool), make(map[string]bool), make(map[string]int), make(map[string]bool)
 	dir := t.TempDir()
 	a, err := newAuthority(dir)
 	if err != nil {
@@ -58,6 +60,10 @@ func (f *fakeBroker) answer(w http.ResponseWriter, r *http.Request) {
 	step := r.Method + " " + r.URL.Path
 	f.steps[step]++
 	f.sources[r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')]] = true
+	f.conns[r.RemoteAddr] = true
+	if r.TLS.DidResume {
+		f.resumed++
+	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		if f.keys[key] {
 			f.status = http.StatusConflict
@@ -116,6 +122,9 @@ func TestThinClients(t *testing.T) {
 	}
 	if len(f.sources) != 5 || !f.sources["127.64.0.1"] || len(f.keys) != 40 {
 		t.Errorf("clients %v, %d keys", f.sources, len(f.keys))
+	}
+	if len(f.conns) != 20 || f.resumed > 0 {
+		t.Errorf("%d connections for 20 logins, %d requests on resumed ones", len(f.conns), f.resumed)
 	}
 	for step, want := range map[string]int{"POST /api/v1/login": 20, "GET /api/v1/offers": 20, "POST /api/v1/connect": 20, "POST /api/v1/logout": 20} {
 		if f.steps[step] != want {

@@ -51,6 +51,7 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 		Monitors:  monitorNames(cfg),
 		SetChecks: a.health.setBrokerChecks, Ref: a.health.engine.Ref, Snapshot: a.health.engine.Snapshot,
 		Report: a.health.engine.Report, AskAssigned: a.askAssigned, AskSession: a.askSession, AskWaiting: a.askWaiting, Outage: a.outageMode,
+		Unmerged: a.unmergedSession, EndSession: a.endSession,
 		Trusts: a.trustsCluster, AskTicketKey: a.askTicketKey,
 	})
 	if err != nil {
@@ -68,7 +69,10 @@ func (a *app) newBroker(ctx context.Context, cfg *configs.Config, abandon func(f
 		a.peer.Handle(sessionMethod, a.answerSession)
 		a.peer.Handle(waitingMethod, a.answerWaiting)
 		a.peer.Handle(outageMethod, a.answerOutage)
+		a.peer.Handle(handActsMethod, a.answerHandActs)
+		a.peer.Handle(endSessionMethod, a.answerEndSession)
 		a.peer.Handle(outageForceMethod, a.answerOutageForce)
+		a.peer.Handle(operateMethod, a.answerOperation)
 		a.peer.Handle(ticketKeyMethod, a.answerTicketKey)
 		if a.rivals, err = a.newRivals(0); err != nil {
 			return err

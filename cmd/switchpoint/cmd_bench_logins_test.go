@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func TestBenchLoginsQuick(t *testing.T) {
 	dir := t.TempDir()
 	jsonFile, svgFile := filepath.Join(dir, "bench.json"), filepath.Join(dir, "bench.svg")
 	var out, errs bytes.Buffer
-	args := []string{"bench", "logins", "--quick", "--parts", "chain,journeys,steps", "--store", "postgres", "--json", jsonFile, "--svg", svgFile}
+	args := []string{"bench", "logins", "--quick", "--parts", "chain,journeys,steps,soak,limit", "--store", "postgres", "--json", jsonFile, "--svg", svgFile}
 	if code := execute(args, strings.NewReader(""), &out, &errs); code != 0 {
 		t.Fatalf("exit %d\n%s%s", code, out.String(), errs.String())
 	}
@@ -54,7 +55,20 @@ func TestBenchLoginsQuick(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
-	covers.Req(t, "BN2")
+	if report.Versions["postgresql"] == "" || report.Versions["slapd"] == "" || len(report.Settings) == 0 {
+		t.Errorf("versions %v, settings %v", report.Versions, report.Settings)
+	}
+	for _, want := range []string{"fsync and synchronous_commit on", "without resumption", "127.64.0.0/10", "checkpoints", "a login as 30 statements"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	if !slices.ContainsFunc(report.Rows, func(r loginbench.Row) bool {
+		return r.Name == "one broker of the original" && r.Value == 5 && r.Note == "published 2018, other hardware"
+	}) {
+		t.Error("no row of the original")
+	}
+	covers.Req(t, "BN1", "BN2")
 }
 
 func TestBenchLoginsRefuses(t *testing.T) {

@@ -165,7 +165,8 @@ func desktopMaintenanceCommand() *cobra.Command {
 		Short: "Take a desktop of a center out of use",
 		Long: `Take a desktop that a center has brought out of use, until "desktops release". No scan changes that.
 Whoever works on it goes on; nobody is connected to it anew. Desktops of the setup say themselves what
-their state is.`,
+their state is: only without the database, when no other setup can be applied, they are taken out of use
+here, until the next one is.`,
 		Args: oneWord("name one desktop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return operate(cmd, node, "desktops/maintenance", url.Values{"name": args, "why": {why}})

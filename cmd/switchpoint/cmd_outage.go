@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -85,7 +86,20 @@ func outageLines(s outage.Status, now time.Time) []string {
 		add("forced", "%s the outage by %s, %s%s", word, f.By, until, reasonTail(f.Why))
 	}
 	add("to merge", "%d acts, %d set aside", s.Unmerged, s.Refused)
-	return append(lines, hostCacheLines(s.HostCache, now)...)
+	for _, a := range s.Aside {
+		add("set aside", "%s%s: %s", cmp.Or(a.Kind, "an act"), atUTC(a.At), a.Why)
+	}
+	if s.Handed > 0 || s.Taken > 0 {
+		add("hand-over", "%d acts merged by other brokers, %d for others", s.Handed, s.Taken)
+	}
+	return append(append(lines, hostCacheLines(s.HostCache, now)...), leaseCopyLines(s.Leases, now)...)
+}
+
+func atUTC(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " of " + whenUTC(t) + " UTC"
 }
 
 func reasonTail(why string) string {

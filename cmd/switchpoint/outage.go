@@ -21,7 +21,8 @@ func (a *app) newOutage(ctx context.Context, c broker.Config, cfg *configs.Confi
 		Config: c.Outage, Dir: cfg.Node.StateDir, Name: cfg.Node.Name, Primary: primary,
 		Check:    func(s broker.Setup) error { return s.WithDefaults().Validate(monitorNames(cfg), c.Cluster) },
 		Beat:     func(ctx context.Context) error { return a.broker.BeatOn(ctx, primary) },
-		AskPeers: a.askOutage, Log: a.log.With("room", "outage"), Metrics: a.registry,
+		Capacity: func() int { return a.broker.Alive().Capacity },
+		AskPeers: a.askOutage, Tell: a.tellOperation, HandOver: a.handActs, Log: a.log.With("room", "outage"), Metrics: a.registry,
 	})
 }
 
@@ -51,6 +52,10 @@ func (a *app) answerOutage(_ context.Context, from peer.Trust, body []byte) ([]b
 		if a.outage == nil {
 			return nil, &peer.RemoteError{Code: peer.CodeBadRequest, Text: fmt.Sprintf("broker %s has no outage mode", a.broker.Node().Name)}
 		}
-		return a.outage.Peer(), nil
+		p := a.outage.Peer()
+		if a.broker.Drained() != nil { // nobody is to step aside for it
+			p.Mode = mode.Draining
+		}
+		return p, nil
 	})
 }

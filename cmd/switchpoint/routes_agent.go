@@ -15,18 +15,8 @@ import (
 func (a *app) agentRoutes() map[string]admin.Operation {
 	return map[string]admin.Operation{
 		"GET agents":        a.ofStore(a.listAgents),
-		"POST agents/token": a.withBrokerOf(a.makeAgentToken),
-		"POST agents/clean": a.withBrokerOf(a.cleanDesktop),
-	}
-}
-
-// withBrokerOf answers only where the node is a broker.
-func (a *app) withBrokerOf(op admin.Operation) admin.Operation {
-	return func(ctx context.Context, r admin.Request) (any, error) {
-		if a.broker == nil {
-			return nil, notHere("broker")
-		}
-		return op(ctx, r)
+		"POST agents/token": a.ofBroker(a.makeAgentToken),
+		"POST agents/clean": a.ofBroker(a.cleanDesktop),
 	}
 }
 

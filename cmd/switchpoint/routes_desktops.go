@@ -43,17 +43,11 @@ func (a *app) showPoolUses(ctx context.Context, _ admin.Request) (any, error) {
 }
 
 func (a *app) beginMaintenance(ctx context.Context, r admin.Request) (any, error) {
-	name := r.Query.Get("name")
-	if err := a.broker.BeginMaintenance(ctx, name, r.Query.Get("why"), operator(r)); err != nil {
-		return nil, err
-	}
-	return explanation{[]string{"nobody is connected to desktop " + name + " anew; who works on it goes on"}}, nil
+	text, err := a.maintain(ctx, r.Query.Get("name"), r.Query.Get("why"), operator(r))
+	return explanation{[]string{text}}, err
 }
 
 func (a *app) endMaintenance(ctx context.Context, r admin.Request) (any, error) {
-	name := r.Query.Get("name")
-	if err := a.broker.EndMaintenance(ctx, name, operator(r)); err != nil {
-		return nil, err
-	}
-	return explanation{[]string{"desktop " + name + " is again what its center says"}}, nil
+	text, err := a.endMaintain(ctx, r.Query.Get("name"), operator(r))
+	return explanation{[]string{text}}, err
 }

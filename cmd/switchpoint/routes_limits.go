@@ -60,9 +60,13 @@ func (a *app) liftLimits(ctx context.Context, r admin.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := explanation{}
-	for _, k := range lifted {
-		out.Lines = append(out.Lines, fmt.Sprintf("the block of %s is lifted", k))
+	return explanation{liftedLines(lifted)}, nil
+}
+
+func liftedLines(lifted []broker.LimitKey) []string {
+	lines := make([]string, len(lifted))
+	for i, k := range lifted {
+		lines[i] = fmt.Sprintf("the block of %s is lifted", k)
 	}
-	return out, nil
+	return lines
 }

@@ -43,11 +43,7 @@ func (a *app) ofOutage(op admin.Operation) admin.Operation {
 		if a.outage == nil {
 			return nil, &admin.Error{Status: http.StatusNotFound, Text: "this broker has no outage modes: its database is embedded, or [broker.outage] mode is \"off\""}
 		}
-		out, err := op(ctx, r)
-		if errors.Is(err, outage.ErrNothingToServeFrom) {
-			return nil, &admin.Error{Status: http.StatusConflict, Text: err.Error()}
-		}
-		return out, err
+		return op(ctx, r)
 	})
 }
 
@@ -81,12 +77,12 @@ func (a *app) forceOutage(ctx context.Context, r admin.Request) (any, error) {
 		return nil, badRequest(errors.New("say on=true or on=false"))
 	}
 	f := &mode.Force{On: on, By: operator(r), Why: r.Query.Get("why")}
-	if lasting := r.Query.Get("for"); lasting != "" {
-		d, err := time.ParseDuration(lasting)
-		if err != nil || d <= 0 {
-			return nil, badRequest(fmt.Errorf("for=%q is no length of time", lasting))
-		}
-		f.Until = time.Now().Add(d)
+	lasting, err := lastingOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if lasting > 0 {
+		f.Until = time.Now().Add(lasting)
 	}
 	return a.spreadOutage(ctx, r, f)
 }
@@ -106,19 +102,31 @@ func (a *app) spreadOutage(ctx context.Context, r admin.Request, f *mode.Force) 
 	default:
 		return nil, badRequest(fmt.Errorf("scope %q is none of broker, datacenter, cluster", scope))
 	}
-	if err := a.outage.SetForce(ctx, f); err != nil {
+	text, err := a.takeWord(ctx, f, operator(r))
+	if err != nil {
 		return nil, err
+	}
+	out := outageChange{Lines: []string{text}, Node: a.broker.Node().Name}
+	if scope == scopeDatacenter || scope == scopeCluster {
+		out.Acks = a.tellOutage(ctx, word)
+	}
+	return out, nil
+}
+
+// takeWord takes the word for this broker, and says what by has done.
+func (a *app) takeWord(ctx context.Context, f *mode.Force, by string) (string, error) {
+	if err := a.outage.SetForce(ctx, f); err != nil {
+		if errors.Is(err, outage.ErrNothingToServeFrom) {
+			err = &admin.Error{Status: http.StatusConflict, Text: err.Error()}
+		}
+		return "", err
 	}
 	said := "has taken back the word on the outage of " + a.broker.Node().Name
 	if f != nil {
 		said = fmt.Sprintf("has forced broker %s %s the outage", a.broker.Node().Name, map[bool]string{true: "into", false: "out of"}[f.On])
 	}
-	a.broker.NoteOperator(ctx, operator(r), said)
-	out := outageChange{Lines: []string{operator(r) + " " + said}, Node: a.broker.Node().Name}
-	if scope == scopeDatacenter || scope == scopeCluster {
-		out.Acks = a.tellOutage(ctx, word)
-	}
-	return out, nil
+	a.broker.NoteOperator(ctx, by, said)
+	return by + " " + said, nil
 }
 
 // tellOutage brings a word to all other brokers of the cluster that are trusted.
