@@ -110,10 +110,10 @@ func TestLocalFailuresTakeAlike(t *testing.T) {
 
 // compareTimes makes tries of both kinds, mixed, and fails when they can be told apart: by the medians, or
 // by a threshold, whose quality is the area under its curve (AUC): 0.5 is a coin. Of so many tries, one round
-// in 70 is that far off by chance; what is true is so twice.
+// in 70 is that far off by chance, more on a busy machine; what is true is so each time.
 func compareTimes(t *testing.T, what string, tries, together int, a, b func(i int) float64) {
 	t.Helper()
-	for range 2 {
+	for range 3 {
 		auc, apart := measureTimes(tries, together, a, b)
 		t.Logf("%s: medians %.2f ms apart, AUC %.3f", what, apart*1000, auc)
 		if apart <= 0.002 && apart >= -0.002 && auc >= 0.45 && auc <= 0.55 {

@@ -89,14 +89,16 @@ type LeaseCursor struct {
 // already is written again only when it has less than Life - 24h to go (LeaseTerms.Keeps). A connect that
 // repeats an idempotency key records none.
 type LeaseStore interface {
-	// Leases lists leases by user, kind, desktop and client. With f.Desktop they are launches of it.
+	// Leases lists leases by user, kind, desktop and client. With f.Desktop they are launches of it. A row that
+	// cannot be read is left out, and said in the log.
 	Leases(ctx context.Context, f LeaseFilter) ([]Lease, error)
 	// RemoveLeases marks those that f picks for deletion (f.Removed and f.Most do not count) and says how
 	// many there were. The row of log, when it has a Ref, goes with them; without any there is none.
 	RemoveLeases(ctx context.Context, f LeaseFilter, log LogRow) (removed int, err error)
 	// LeasesAfter lists, in the order of their change, leases that have changed after the cursor, removed
-	// and expired ones too: up to most, and where the next call goes on. A change becomes visible when
-	// its transaction commits, so a caller that has come to the end begins a minute before it next time.
+	// and expired ones too: up to most, and where the next call goes on. Fewer than most are the end; rows that
+	// cannot be read are left out and passed by, as with Leases. A change becomes visible when its
+	// transaction commits, so a caller that has come to the end begins a minute before it next time.
 	LeasesAfter(ctx context.Context, c LeaseCursor, most int) (list []Lease, next LeaseCursor, err error)
 }
 

@@ -3,8 +3,10 @@ package broker
 import (
 	"cmp"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"switchpoint/internal/problem"
 )
@@ -101,15 +103,22 @@ type LimitKey struct {
 	Source string    `json:"source,omitempty"`
 }
 
-// String reads in a table and in a log row.
+// String reads in a table and in a log row. A name that is not one plain word is quoted: anybody types what
+// he likes, and none of it shall read as what an operator has said.
 func (k LimitKey) String() string {
+	user := "user " + k.User
+	if strings.ContainsFunc(k.User, func(r rune) bool {
+		return !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && !strings.ContainsRune("._-'$+", r)
+	}) {
+		user = "user " + strconv.Quote(k.User)
+	}
 	switch k.Kind {
 	case LimitPair:
-		return "user " + k.User + " at " + k.Source
+		return user + " at " + k.Source
 	case LimitUser:
-		return "user " + k.User
+		return user
 	case LimitOperator:
-		return "user " + k.User + ", by an operator"
+		return user + ", by an operator"
 	}
 	return "address " + k.Source
 }

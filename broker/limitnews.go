@@ -126,7 +126,7 @@ func (l *limiter) take(b LimitBlock, now time.Time) {
 		l.forget(b.LimitKey)
 		return
 	case b.Left <= 0:
-		if mine == nil { // it makes the next one longer
+		if mine == nil || b.Kind == LimitOperator { // it makes the next one longer
 			l.blocks[b.LimitKey] = &held{level: b.Level, site: b.SiteID, since: at - b.Age, until: at + b.Left}
 		}
 		return
@@ -135,7 +135,7 @@ func (l *limiter) take(b LimitBlock, now time.Time) {
 		return
 	}
 	until := at + b.Left
-	if mine != nil { // nothing that is known ends early
+	if mine != nil && b.Kind != LimitOperator { // nothing that is known ends early, but by an operator's word
 		until = max(until, mine.until)
 	}
 	l.blocks[b.LimitKey] = &held{level: b.Level, site: b.SiteID, since: at - b.Age, until: until, except: b.Except}

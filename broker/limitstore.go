@@ -65,7 +65,8 @@ type LimitNews struct {
 // of a login.
 type LimitStore interface {
 	// ExchangeLimits writes and reads in one transaction. A block is written unless a later one stands for
-	// its key, and that of a user with the addresses of his sessions as Except.
+	// its key, or one that ends later: only an operator's newest word may end sooner. That of a user is
+	// written with the addresses of his sessions as Except.
 	ExchangeLimits(ctx context.Context, q LimitExchange) (LimitNews, error)
 	// LimitBlocks lists the blocks that hold now.
 	LimitBlocks(ctx context.Context) ([]LimitBlock, error)

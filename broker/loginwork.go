@@ -19,12 +19,19 @@ func (b *Broker) workLogin(p *pending) {
 	}
 	b.metrics.waited.Observe(waited.Seconds())
 	res, code := b.withoutPanic(ctx, a)
-	if code != "" && ctx.Err() != nil {
+	if code != "" && over(ctx) {
 		code = b.lostCode(p, b.admit.ended(p))
 	}
 	p.worked = time.Since(p.turn.started)
 	b.admit.leave(p) // what follows must not keep others waiting
 	b.admit.end(p, b.answer(ctx, p, res, code))
+}
+
+// over says whether ctx has ended or its deadline has passed: a connection that has the same deadline may
+// notice before the context does.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // withoutPanic is admitted. A defect that one login meets must keep neither its place nor its client

@@ -11,7 +11,8 @@ import (
 const maxOperatorBlock = 366 * 24 * time.Hour
 
 // BlockUser keeps a user from signing in for so long, at all brokers within a second, for the operator that
-// by names. The user is named as he is typed at sign-in. Sessions that he has go on. LiftLimits ends it.
+// by names. The user is named as the directory has him, with a domain or without: then it holds however he is
+// typed at sign-in. Sessions that he has go on. LiftLimits ends it, and the newest word counts.
 func (b *Broker) BlockUser(ctx context.Context, user string, lasting time.Duration, why, by string) error {
 	name := limitUser(clip(user))
 	switch {

@@ -126,8 +126,8 @@ func (b *Broker) followSetup(ctx context.Context) {
 	clients.follow(b.table.Load())
 	tick := time.NewTicker(pollSetup)
 	defer tick.Stop()
-	told := int64(-1)  // the version whose failure stands in the log
-	queued := int64(0) // the version whose jobs are in the queue
+	told := int64(-1)                      // the version whose failure stands in the log
+	queued, unqueued := int64(0), int64(0) // the version whose jobs are in the queue, and the one of which it is said that they are not
 	for {
 		select {
 		case <-ctx.Done():
@@ -151,8 +151,9 @@ func (b *Broker) followSetup(ctx context.Context) {
 		if v := b.table.Load().version; v != queued && v > 0 {
 			if err := b.syncInventoryJobs(ctx); err == nil {
 				queued = v
-			} else if ctx.Err() == nil {
-				b.log.Warn("the jobs of the inventory are not in the queue yet", "error", err)
+			} else if ctx.Err() == nil && v != unqueued {
+				unqueued = v
+				b.log.Warn("the jobs of the inventory are not in the queue yet; they are added as soon as it takes them", "version", v, "error", err)
 			}
 		}
 	}

@@ -90,7 +90,7 @@ type Store interface {
 
 	// Assigned says whether the user has a desktop of his own in this cluster.
 	Assigned(ctx context.Context, directory, user string) (bool, error)
-	// AppendLog writes one log row.
+	// AppendLog writes one log row; one with that ID that is there already stays as it is.
 	AppendLog(ctx context.Context, row LogRow) error
 	// LogByRef finds the newest log row with the reference.
 	LogByRef(ctx context.Context, ref string) (LogRow, error)
@@ -109,4 +109,16 @@ type Retention struct {
 type Purged struct {
 	Released, Sessions, Keys, Tickets, Limits, Leases, Log int
 	More                                                   bool // it stopped at its bound
+}
+
+// Add adds what another Purge did; More is that of the last.
+func (p *Purged) Add(q Purged) {
+	p.Released += q.Released
+	p.Sessions += q.Sessions
+	p.Keys += q.Keys
+	p.Tickets += q.Tickets
+	p.Limits += q.Limits
+	p.Leases += q.Leases
+	p.Log += q.Log
+	p.More = q.More
 }

@@ -73,14 +73,15 @@ func (w *Worker) purge(ctx context.Context, _ broker.Job) (string, error) {
 	var sum broker.Purged
 	_, err := pieces(ctx, func(ctx context.Context) (int, bool, error) {
 		p, err := w.o.Store.Purge(ctx, broker.Retention{Log: w.o.LogRetention, Sessions: w.o.SessionRetention})
-		sum = broker.Purged{Released: sum.Released + p.Released, Sessions: sum.Sessions + p.Sessions, Keys: sum.Keys + p.Keys, Log: sum.Log + p.Log}
+		sum.Add(p)
 		return 0, p.More, err
 	})
 	if err != nil {
 		return "", err
 	}
 	jobs, err := pieces(ctx, func(ctx context.Context) (int, bool, error) { return w.o.Store.PurgeJobs(ctx, w.o.JobRetention) })
-	return fmt.Sprintf("%d log rows, %d sessions, %d keys, %d jobs deleted; %d desktops released", sum.Log, sum.Sessions, sum.Keys, jobs, sum.Released), err
+	return fmt.Sprintf("%d log rows, %d sessions, %d leases, %d keys, %d tickets, %d counts and blocks of sign-ins, %d jobs deleted; %d desktops released",
+		sum.Log, sum.Sessions, sum.Leases, sum.Keys, sum.Tickets, sum.Limits, jobs, sum.Released), err
 }
 
 func (w *Worker) leases(ctx context.Context, _ broker.Job) (string, error) {

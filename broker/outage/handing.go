@@ -34,6 +34,21 @@ type Taken struct {
 	Refused []RefusedAct `json:"refused,omitempty"`
 }
 
+// of says why it is no answer to so many acts: nothing leaves the journal by one that does not tell of each.
+func (t Taken) of(acts int) error {
+	if t.Merged+len(t.Refused) != acts {
+		return fmt.Errorf("it has merged %d and refused %d of %d acts", t.Merged, len(t.Refused), acts)
+	}
+	told := make(map[int]bool)
+	for _, r := range t.Refused {
+		if r.Index < 0 || r.Index >= acts || told[r.Index] {
+			return fmt.Errorf("it refuses act %d of %d", r.Index, acts)
+		}
+		told[r.Index] = true
+	}
+	return nil
+}
+
 // RefusedAct is one of those.
 type RefusedAct struct {
 	Index    int    `json:"index"` // among those handed over
@@ -43,9 +58,9 @@ type RefusedAct struct {
 
 func (r RefusedAct) err() error {
 	if r.Conflict {
-		return fmt.Errorf("%w: %s", broker.ErrConflict, r.Why)
+		return fmt.Errorf("%w: %.1000s", broker.ErrConflict, r.Why)
 	}
-	return errors.New(r.Why)
+	return fmt.Errorf("%.1000s", r.Why)
 }
 
 // handOver hands over what the journal holds while this broker has stepped aside.
@@ -81,8 +96,12 @@ func (s *Store) handOver(ctx context.Context) {
 // handBatch hands over the oldest acts, if this broker has stepped aside for one that has the database, and
 // returns how many have left the journal.
 func (s *Store) handBatch(ctx context.Context) (int, error) {
-	s.oldest.Lock()
-	defer s.oldest.Unlock()
+	select {
+	case s.oldest <- struct{}{}:
+		defer func() { <-s.oldest }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	s.mu.Lock()
 	to := s.facts.peer
 	s.mu.Unlock()
@@ -107,16 +126,13 @@ func (s *Store) handBatch(ctx context.Context) (int, error) {
 	bounded, cancel := context.WithTimeout(ctx, handWithin)
 	defer cancel()
 	taken, err := s.o.HandOver(bounded, to, Handed{Acts: acts})
-	switch {
-	case err != nil:
+	if err == nil {
+		err = taken.of(len(list))
+	}
+	if err != nil {
 		return 0, fmt.Errorf("broker %s: %w", to, err)
-	case taken.Merged+len(taken.Refused) != len(list):
-		return 0, fmt.Errorf("broker %s has merged %d and refused %d of %d acts", to, taken.Merged, len(taken.Refused), len(list))
 	}
 	for _, r := range taken.Refused {
-		if r.Index < 0 || r.Index >= len(list) {
-			return 0, fmt.Errorf("broker %s refuses act %d of %d", to, r.Index, len(list))
-		}
 		if err := s.putAside(ctx, list[r.Index], r.err()); err != nil {
 			return 0, err
 		}

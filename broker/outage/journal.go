@@ -23,7 +23,7 @@ func (n *node) journal(ctx context.Context, acts ...broker.Act) error {
 	}
 	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for i := range acts {
-			r, err := tx.ExecContext(ctx, `INSERT INTO journal (act) VALUES (?)`, texts[i])
+			r, err := tx.ExecContext(ctx, `INSERT INTO journal (act, kind) VALUES (?, ?)`, texts[i], acts[i].Kind)
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,16 @@ type entry struct {
 
 // oldest lists the acts that have waited longest.
 func (n *node) oldest(ctx context.Context, most int) ([]entry, error) {
-	rows, err := n.db.QueryContext(ctx, `SELECT seq, act FROM journal ORDER BY seq LIMIT ?`, most)
+	return n.entries(ctx, `SELECT seq, act FROM journal ORDER BY seq LIMIT ?`, most)
+}
+
+// operations lists what operators have said, the oldest first, from behind a place in the journal.
+func (n *node) operations(ctx context.Context, behind int64, most int) ([]entry, error) {
+	return n.entries(ctx, `SELECT seq, act FROM journal WHERE kind = 'operator' AND seq > ? ORDER BY seq LIMIT ?`, behind, most)
+}
+
+func (n *node) entries(ctx context.Context, query string, args ...any) ([]entry, error) {
+	rows, err := n.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
@@ -142,14 +151,15 @@ func (n *node) unmerged() int { return int(n.count.Load()) }
 
 // keep remembers a value under a name over restarts.
 func (n *node) keep(ctx context.Context, name string, value any) error {
+	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return keepTx(ctx, tx, name, value) }, nil)
+}
+
+// keepTx is keep as a part of a write.
+func keepTx(ctx context.Context, tx *sql.Tx, name string, value any) error {
 	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, text)
 	}
-	err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, text)
-		return err
-	}, nil)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}

@@ -69,6 +69,29 @@ func (b *leaseBook) leasesFor(ctx context.Context, who broker.Who) ([]broker.Lea
 	return list, b.cache.AdoptDesktops(ctx, who, desktops)
 }
 
+// bringDesktops is bring for desktops, by their names: for what is said of them before their users come.
+func (b *leaseBook) bringDesktops(ctx context.Context, names ...string) error {
+	if len(names) == 0 || b == nil || !b.only && len(b.lacks) == 0 {
+		return nil
+	}
+	users := make(map[broker.Who]bool)
+	err := b.node.eachLease(ctx, leaseRow, func(l broker.Lease) bool {
+		if slices.ContainsFunc(l.Desktops, func(d broker.LeaseDesktop) bool { return slices.Contains(names, d.Name) }) {
+			users[l.Who] = true
+		}
+		return true
+	}, b.broken, time.Now().UnixMilli())
+	if err != nil {
+		return err
+	}
+	for who := range users {
+		if err := b.bring(ctx, who); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // begin is bring for a login, with the words of its explanation.
 func (b *leaseBook) begin(ctx context.Context, r *broker.LoginRecord) error {
 	list, err := b.leasesFor(ctx, r.Who)

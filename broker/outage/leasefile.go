@@ -37,8 +37,12 @@ func (s *Store) openLeases(ctx context.Context) (*local, error) {
 	if err != nil {
 		return nil, err
 	}
+	var blocks copiedBlocks
+	if _, err := s.node.kept(ctx, keptBlocks, &blocks); err != nil {
+		return nil, err
+	}
 	s.leases.mu.Lock()
-	base := leaseBase{member: m, setup: *s.leases.setup, synced: s.leases.state.Synced}
+	base := leaseBase{member: m, setup: *s.leases.setup, synced: s.leases.state.Synced, blocks: blocks}
 	s.leases.mu.Unlock()
 	path := filepath.Join(s.o.Dir, leaseFile)
 	if err := sqlite.RemoveCache(path); err != nil {
@@ -56,6 +60,9 @@ func (s *Store) openLeases(ctx context.Context) (*local, error) {
 	l.told = s.toldBy(ctx, s.cache.Status().Current) // the leases say nothing about sessions
 	l.leases = &leaseBook{node: s.node, cache: cache, only: true, synced: base.synced, life: life, broken: s.isBroken}
 	l.end = func() error { return errors.Join(cache.Close(), sqlite.RemoveCache(path)) }
+	if err := s.replay(ctx, l); err != nil {
+		return nil, errors.Join(err, l.end())
+	}
 	s.log.Warn("outage: logins can be served from leases", "age", time.Since(base.synced).Round(time.Second), "setup", base.setup.Version, "event_id", eventServing)
 	return l, nil
 }
@@ -65,6 +72,7 @@ type leaseBase struct {
 	member member
 	setup  keptVersion
 	synced time.Time
+	blocks copiedBlocks
 }
 
 // CacheVersion implements broker.CacheSource.
@@ -117,8 +125,9 @@ func (b leaseBase) rows() (map[string][]map[string]any, error) {
 		cluster["ticket_key"] = key[:]
 	}
 	out := map[string][]map[string]any{
-		"cluster": {cluster},
-		"setup":   {{"id": int64(1), "version": b.setup.Version, "document": string(document), "changed_at": at}},
+		"cluster":     {cluster},
+		"setup":       {{"id": int64(1), "version": b.setup.Version, "document": string(document), "changed_at": at}},
+		"limit_block": b.blocks.rows(),
 	}
 	ids := make(map[string]string, len(pools))
 	for _, p := range pools {

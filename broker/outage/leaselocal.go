@@ -14,6 +14,7 @@ type served struct {
 	leases   *leaseBook // what leases add to it; nil: nothing
 	told     time.Time  // a session that was made before then, and is not in the file, has ended
 	file     string     // of the host cache
+	said     int64      // the place in the journal up to which it has what operators have said
 	end      func() error
 	doubted  atomic.Bool // it is to be looked at: see doubt
 	lookedAt atomic.Pointer[time.Time]

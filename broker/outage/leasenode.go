@@ -25,22 +25,13 @@ const (
 	keptLeases  = "leases"
 	keptSetup   = "setup"
 	keptBrokers = "brokers"
+	keptBlocks  = "blocks"
 )
 
 // keptVersion is a setup with its version.
 type keptVersion struct {
 	Version int64        `json:"version"`
 	Setup   broker.Setup `json:"setup"`
-}
-
-// keepTx is keep as a part of a write.
-func keepTx(ctx context.Context, tx *sql.Tx, name string, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, text)
-	return err
 }
 
 // putLease writes one that is new or has changed: most of those that come again are as they were.

@@ -85,7 +85,8 @@ func syncResult(err error) string {
 	return "failed"
 }
 
-// copyNow copies what serving from leases needs: the setup, who the other brokers are, and the leases.
+// copyNow copies what serving from leases needs: the setup, who the other brokers are, who is blocked, and the
+// leases.
 func (s *Store) copyNow(ctx context.Context, anew bool, began time.Time) (out LeaseSync, err error) {
 	c := s.leases
 	c.mu.Lock()
@@ -99,6 +100,9 @@ func (s *Store) copyNow(ctx context.Context, anew bool, began time.Time) (out Le
 		return out, err
 	}
 	if err := s.copyBrokers(ctx); err != nil {
+		return out, err
+	}
+	if err := s.copyBlocks(ctx); err != nil {
 		return out, err
 	}
 	out.Anew = anew || broken > 0 || state.Of != of || began.Sub(state.Full) > leaseAnew

@@ -77,8 +77,12 @@ func (s *Store) mergeLast(ctx context.Context) error {
 
 // mergeBatch merges the oldest acts and returns how many are no longer in the journal.
 func (s *Store) mergeBatch(ctx context.Context) (int, error) {
-	s.oldest.Lock()
-	defer s.oldest.Unlock()
+	select {
+	case s.oldest <- struct{}{}:
+		defer func() { <-s.oldest }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	list, err := s.node.oldest(ctx, mergeMost)
 	if err != nil || len(list) == 0 {
 		return 0, err

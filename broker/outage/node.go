@@ -31,6 +31,8 @@ var schemaNode = [...]string{
 	`CREATE INDEX lease_desktop ON lease (desktop, recorded_at) WHERE kind = 'launch'`,
 	`CREATE INDEX lease_expires ON lease (expires_at)`,
 	`ALTER TABLE session ADD COLUMN journalled INTEGER NOT NULL DEFAULT 0`,
+	`ALTER TABLE journal ADD COLUMN kind TEXT NOT NULL DEFAULT ''`,
+	`CREATE INDEX journal_operator ON journal (seq) WHERE kind = 'operator'`,
 }
 
 const (

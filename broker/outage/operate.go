@@ -163,17 +163,20 @@ func (s *Store) SetMaintenance(ctx context.Context, desktop string, on bool, why
 func (s *Store) operate(ctx context.Context, o broker.Operation, log broker.LogRow, there func(context.Context) error) error {
 	_, err := call(ctx, s, writing, func(ctx context.Context) (none, error) { return none{}, there(ctx) },
 		func(ctx context.Context, l *local) (none, error) {
+			if err := l.leases.bringDesktops(ctx, o.Desktop); err != nil {
+				return none{}, err
+			}
 			if err := l.cache.Operate(ctx, o, log); err != nil {
 				return none{}, err
 			}
-			return none{}, s.saidHere(ctx, l, o, log)
+			return none{}, s.saidHere(ctx, l, o, &log)
 		})
 	return err
 }
 
 // saidHere writes down what was done in the files, and has the other brokers told.
-func (s *Store) saidHere(ctx context.Context, l *local, o broker.Operation, log broker.LogRow) error {
-	a := broker.Act{Kind: broker.ActOperator, At: time.Now().UTC(), Operation: &o, Log: &log}
+func (s *Store) saidHere(ctx context.Context, l *local, o broker.Operation, log *broker.LogRow) error {
+	a := broker.Act{Kind: broker.ActOperator, At: time.Now().UTC(), Operation: &o, Log: log}
 	if err := l.node.journal(ctx, a); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package outage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"switchpoint/broker"
@@ -20,9 +21,19 @@ func (s *Store) LiftLimits(ctx context.Context, keys []broker.LimitKey, log brok
 			if err != nil || len(lifted) == 0 {
 				return nil, err
 			}
-			return lifted, s.saidHere(ctx, l, broker.Operation{Do: broker.OperateLift, Keys: lifted}, log)
+			first := &log
+			for keys := range slices.Chunk(lifted, limitsMost) {
+				if err := s.saidHere(ctx, l, broker.Operation{Do: broker.OperateLift, Keys: keys}, first); err != nil {
+					return nil, err
+				}
+				first = nil // one row names all of them
+			}
+			return lifted, nil
 		})
 }
+
+// limitsMost bounds the blocks of one act: brokers hand acts to each other.
+const limitsMost = 1000
 
 // ExchangeLimits implements broker.Store. In an outage brokers do not hear of each other: each goes by the
 // blocks that it knew and those that it makes.
@@ -41,8 +52,8 @@ func (l *local) exchangeLimits(ctx context.Context, q broker.LimitExchange) (bro
 	if err != nil {
 		return news, err
 	}
-	if len(q.Blocks) > 0 {
-		o := broker.Operation{Do: broker.OperateBlock, Blocks: q.Blocks}
+	for blocks := range slices.Chunk(q.Blocks, limitsMost) {
+		o := broker.Operation{Do: broker.OperateBlock, Blocks: blocks}
 		if err := l.node.journal(ctx, broker.Act{Kind: broker.ActOperator, At: time.Now().UTC(), Operation: &o}); err != nil {
 			return broker.LimitNews{}, err
 		}

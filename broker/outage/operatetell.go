@@ -3,13 +3,15 @@ package outage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"switchpoint/broker"
 )
 
 // In an outage the other brokers of the cluster are told what an operator has said here, so that it counts at
-// all that can be reached. The journal of this broker brings it to the database; theirs has nothing of it.
+// all that can be reached. Their journals have it, too, so that it goes on counting there over a restart; the
+// database takes it from the first that brings it.
 
 const (
 	tellQueue  = 64 // operations on their way
@@ -44,19 +46,25 @@ func (s *Store) tellOthers(ctx context.Context) {
 	}
 }
 
-var errNoOperation = errors.New("it is no operation")
+var errNoOperation = errors.New("it is no operation with the row that names its operator")
 
 // Hear takes what an operator has said at another broker of the cluster, if this one is in the outage, too.
 // Else it hears of it from the database.
 func (s *Store) Hear(ctx context.Context, a broker.Act) error {
-	if a.Kind != broker.ActOperator || a.Operation == nil {
+	if a.Kind != broker.ActOperator || a.Operation == nil || a.Log == nil && a.Operation.Do != broker.OperateLift {
 		return errNoOperation
 	}
 	if !s.State().Mode.Local() {
 		return nil
 	}
-	_, _, err := serve(ctx, s, func(ctx context.Context, l *local) (none, error) {
-		return none{}, l.cache.MergeActs(ctx, []broker.Act{a})
+	_, done, err := serve(ctx, s, func(ctx context.Context, l *local) (none, error) {
+		if err := l.hear(ctx, a); err != nil {
+			return none{}, err
+		}
+		return none{}, l.node.journal(ctx, a)
 	}, true)
+	if !done && s.State().Mode.Local() {
+		return fmt.Errorf("%w: its files cannot be opened", broker.ErrUnavailable)
+	}
 	return err
 }

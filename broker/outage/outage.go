@@ -90,7 +90,7 @@ type Store struct {
 
 	turn sync.Mutex // held by a step of the mode; after gate
 
-	oldest sync.Mutex // held while the oldest acts of the journal are on their way; after gate
+	oldest chan struct{} // has a token while the oldest acts of the journal are on their way; after gate
 	handed atomic.Int64
 	taken  atomic.Int64 // from other brokers
 
@@ -143,7 +143,8 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		Primary: o.Primary, o: o, log: o.Log, profile: profile,
-		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1), said: make(chan broker.Act, tellQueue), leases: newLeaseCopy(),
+		wake: make(chan struct{}, 1), merge: make(chan struct{}, 1), said: make(chan broker.Act, tellQueue), oldest: make(chan struct{}, 1),
+		leases: newLeaseCopy(),
 	}
 	s.state.Store(&mode.State{Mode: mode.Normal, Since: time.Now(), Reason: "the broker starts"})
 	s.facts.heard = make(map[string]heard)

@@ -66,6 +66,17 @@ func call[T any](ctx context.Context, s *Store, k kind, there func(context.Conte
 	return own, oerr
 }
 
+// known is call for what the others ask this broker about, because only its files may have it: its sessions.
+// One that is not elected answers, too.
+func known[T any](ctx context.Context, s *Store, k kind, there func(context.Context) (T, error), here func(context.Context, *local) (T, error)) (T, error) {
+	if s.State().Refuses != "" {
+		if v, done, err := serve(ctx, s, here, true); done {
+			return v, err
+		}
+	}
+	return call(ctx, s, k, there, here)
+}
+
 // unknownHere says whether the files do not know or may not give what a call asked for.
 func unknownHere(err error) bool {
 	return errors.Is(err, broker.ErrNotFound) || errors.Is(err, errPooled) || errors.Is(err, errNoLease)
@@ -129,14 +140,14 @@ func (s *Store) Login(ctx context.Context, r broker.LoginRecord) (broker.LoginOu
 
 // Session implements broker.Store.
 func (s *Store) Session(ctx context.Context, tokenHash [32]byte) (broker.Session, error) {
-	return call(ctx, s, reading,
+	return known(ctx, s, reading,
 		func(ctx context.Context) (broker.Session, error) { return s.Primary.Session(ctx, tokenHash) },
 		func(ctx context.Context, l *local) (broker.Session, error) { return l.session(ctx, tokenHash) })
 }
 
 // TouchSession implements broker.Store.
 func (s *Store) TouchSession(ctx context.Context, id string, every time.Duration) error {
-	_, err := call(ctx, s, writing,
+	_, err := known(ctx, s, writing,
 		func(ctx context.Context) (none, error) {
 			err := s.Primary.TouchSession(ctx, id, every)
 			if err == nil {

@@ -76,7 +76,9 @@ func (s *Store) lookAround(ctx context.Context) {
 		name, now := hasDatabase(peers, time.Since(since), 2*s.profile.Beat), time.Now()
 		s.mu.Lock()
 		for _, p := range peers {
-			s.facts.heard[p.Name] = heard{p, now}
+			if p.Name != "" && p.Name != s.o.Name { // else it is nobody's word, or this broker's own
+				s.facts.heard[p.Name] = heard{p, now}
+			}
 		}
 		if !s.facts.since.IsZero() {
 			s.facts.peer = name

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,27 +54,21 @@ func leaseArgs(r broker.ConnectRecord) ([]any, error) {
 	return []any{ids[0], ids[1], string(grants), r.Lease.Client, least.Microseconds(), most.Microseconds(), r.Lease.Life.Microseconds()}, nil
 }
 
-// leaseColumns are those that scanLease reads.
+// leaseColumns are those that takeLease reads.
 const leaseColumns = `id, ` + leaseKey + `, desktops, grants, recorded_at, expires_at, removed_at, changed_at`
 
-func scanLease(r pgx.Row) (id string, out broker.Lease, err error) {
+// takeLease reads a row of leaseColumns.
+func takeLease(row pgx.Row, to *broker.LeaseReader) error {
+	var id string
+	var l broker.Lease
 	var desktops, grants []byte
 	var removed *time.Time
-	if err := r.Scan(&id, &out.Directory, &out.User, &out.Kind, &out.Desktop, &out.Client, &desktops, &grants,
-		&out.Recorded, &out.Expires, &removed, &out.Changed); err != nil {
-		return "", out, err
+	if err := row.Scan(&id, &l.Directory, &l.User, &l.Kind, &l.Desktop, &l.Client, &desktops, &grants, &l.Recorded, &l.Expires, &removed, &l.Changed); err != nil {
+		return err
 	}
-	out.Recorded, out.Expires, out.Removed, out.Changed = out.Recorded.UTC(), out.Expires.UTC(), maybe(removed), out.Changed.UTC()
-	if err := json.Unmarshal(desktops, &out.Desktops); err != nil {
-		return "", out, fmt.Errorf("desktops of lease %s: %w", id, err)
-	}
-	if err := json.Unmarshal(grants, &out.Grants); err != nil {
-		return "", out, fmt.Errorf("grants of lease %s: %w", id, err)
-	}
-	if len(out.Grants) == 0 {
-		out.Grants = nil
-	}
-	return id, out, nil
+	l.Recorded, l.Expires, l.Removed, l.Changed = l.Recorded.UTC(), l.Expires.UTC(), maybe(removed), l.Changed.UTC()
+	to.Take(id, l, desktops, grants)
+	return nil
 }
 
 // leaseWhere is the condition of f, but for f.Removed.
@@ -81,7 +76,7 @@ func leaseWhere(f broker.LeaseFilter) (where string, args []any) {
 	where = `true`
 	for _, w := range []struct{ condition, value string }{
 		{`kind = $%d`, f.Kind}, {`directory = $%d`, f.Directory}, {`user_name = $%d`, f.User}, {`client_name = $%d`, f.Client},
-		{`kind = 'launch' AND $%[1]d IN (desktop, desktops::json -> 0 ->> 'name')`, f.Desktop},
+		{`kind = 'launch' AND desktop IN (SELECT $%[1]d::text UNION ALL SELECT id::text FROM desktop WHERE name = $%[1]d::text)`, f.Desktop},
 	} {
 		if w.value != "" {
 			args = append(args, w.value)
@@ -108,17 +103,15 @@ func leaseRemove(f broker.LeaseFilter) (query string, args []any) {
 }
 
 // Leases implements broker.Store.
-func (s *Store) Leases(ctx context.Context, f broker.LeaseFilter) (out []broker.Lease, err error) {
+func (s *Store) Leases(ctx context.Context, f broker.LeaseFilter) ([]broker.Lease, error) {
 	query, args := leaseList(f)
-	err = s.ask(ctx, "list leases", func(l link) error {
-		out = nil
-		return l.each(query, func(r pgx.Row) error {
-			_, one, err := scanLease(r)
-			out = append(out, one)
-			return err
-		}, args...)
+	var out broker.LeaseReader
+	err := s.ask(ctx, "list leases", func(l link) error {
+		out = broker.LeaseReader{}
+		return l.each(query, func(r pgx.Row) error { return takeLease(r, &out) }, args...)
 	})
-	return out, err
+	out.Tell(s.log)
+	return out.List, err
 }
 
 // RemoveLeases implements broker.Store. The rows stay, so that all brokers read that they count no more.
@@ -141,20 +134,17 @@ const firstKey = "00000000-0000-0000-0000-000000000000"
 
 // LeasesAfter implements broker.Store.
 func (s *Store) LeasesAfter(ctx context.Context, c broker.LeaseCursor, most int) (list []broker.Lease, next broker.LeaseCursor, err error) {
-	key := c.Key
-	if key == "" {
-		key = firstKey
-	}
-	err = s.ask(ctx, "list leases by change", func(l link) error {
-		list, next = nil, c
-		return l.each(leasesAfter, func(r pgx.Row) error {
-			id, one, err := scanLease(r)
-			list, next = append(list, one), broker.LeaseCursor{Changed: one.Changed, Key: id}
-			return err
-		}, c.Changed, key, most)
+	out := broker.LeaseReader{Last: c}
+	err = out.Fill(most, func(after broker.LeaseCursor, n int) error {
+		begun := out
+		return s.ask(ctx, "list leases by change", func(l link) error {
+			out = begun // another attempt begins with it anew
+			return l.each(leasesAfter, func(r pgx.Row) error { return takeLease(r, &out) }, after.Changed, cmp.Or(after.Key, firstKey), n)
+		})
 	})
 	if err != nil {
 		return nil, c, err
 	}
-	return list, next, nil
+	out.Tell(s.log)
+	return out.List, out.Last, nil
 }

@@ -81,7 +81,7 @@ func writeLimits(l link, q broker.LimitExchange) error {
 			VALUES ($1, $2, $3, $4, $5, now() - $6::bigint`+microSQL+`, now() + $7::bigint`+microSQL+`, $8, now())
 			ON CONFLICT (kind, user_name, source) DO UPDATE SET level = excluded.level, site_id = excluded.site_id, since = excluded.since,
 				until = excluded.until, except_for = excluded.except_for, changed_at = excluded.changed_at
-			WHERE excluded.since > old.since AND excluded.until > old.until`,
+			WHERE excluded.since > old.since AND excluded.until > old.until OR excluded.kind = 'operator' AND excluded.since >= old.since`,
 			string(b.Kind), b.User, b.Source, b.Level, b.SiteID, b.Age.Microseconds(), b.Left.Microseconds(), strings.Join(broker.Excepted(except), " ")); err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func orNull(id string) any {
 }
 
 func appendLog(l link, r broker.LogRow) error {
-	_, err := l.exec(`INSERT INTO log (`+logColumns+`) VALUES ($1, now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, logArgs(r)...)
+	_, err := l.exec(`INSERT INTO log (`+logColumns+`) VALUES ($1, now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`, logArgs(r)...)
 	return err
 }
 

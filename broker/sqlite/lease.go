@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -71,25 +71,19 @@ func recordLease(t txn, n broker.Lease, terms broker.LeaseTerms) error {
 	return err
 }
 
-func scanLease(r scanner) (id string, out broker.Lease, err error) {
+// takeLease reads a row of leaseColumns.
+func takeLease(row scanner, to *broker.LeaseReader) error {
+	var id string
+	var l broker.Lease
 	var desktops, grants []byte
 	var recorded, expires, changed int64
 	var removed sql.NullInt64
-	if err := r.Scan(&id, &out.Directory, &out.User, &out.Kind, &out.Desktop, &out.Client, &desktops, &grants,
-		&recorded, &expires, &removed, &changed); err != nil {
-		return "", out, err
+	if err := row.Scan(&id, &l.Directory, &l.User, &l.Kind, &l.Desktop, &l.Client, &desktops, &grants, &recorded, &expires, &removed, &changed); err != nil {
+		return err
 	}
-	out.Recorded, out.Expires, out.Removed, out.Changed = moment(recorded), moment(expires), maybe(removed), moment(changed)
-	if err := json.Unmarshal(desktops, &out.Desktops); err != nil {
-		return "", out, fmt.Errorf("desktops of lease %s: %w", id, err)
-	}
-	if err := json.Unmarshal(grants, &out.Grants); err != nil {
-		return "", out, fmt.Errorf("grants of lease %s: %w", id, err)
-	}
-	if len(out.Grants) == 0 {
-		out.Grants = nil
-	}
-	return id, out, nil
+	l.Recorded, l.Expires, l.Removed, l.Changed = moment(recorded), moment(expires), maybe(removed), moment(changed)
+	to.Take(id, l, desktops, grants)
+	return nil
 }
 
 // leaseWhere is the condition of f, but for f.Removed.
@@ -97,11 +91,14 @@ func leaseWhere(f broker.LeaseFilter) (where string, args []any) {
 	where = `1`
 	for _, w := range []struct{ condition, value string }{
 		{`kind = ?`, f.Kind}, {`directory = ?`, f.Directory}, {`user = ?`, f.User}, {`client_name = ?`, f.Client},
-		{`kind = 'launch' AND ? IN (desktop, json_extract(desktops, '$[0].name'))`, f.Desktop},
+		{`kind = 'launch' AND desktop IN (SELECT ? UNION ALL SELECT id FROM desktop WHERE name = ?)`, f.Desktop},
 	} {
-		if w.value != "" {
+		if w.value == "" {
+			continue
+		}
+		where += ` AND ` + w.condition
+		for range strings.Count(w.condition, "?") {
 			args = append(args, w.value)
-			where += ` AND ` + w.condition
 		}
 	}
 	return where, args
@@ -117,16 +114,14 @@ func leaseList(f broker.LeaseFilter) (query string, args []any) {
 }
 
 // Leases implements broker.Store.
-func (s *Store) Leases(ctx context.Context, f broker.LeaseFilter) (out []broker.Lease, err error) {
+func (s *Store) Leases(ctx context.Context, f broker.LeaseFilter) ([]broker.Lease, error) {
 	query, args := leaseList(f)
-	err = s.read(ctx, "list leases", func(t txn) error {
-		return each(t, query, func(r *sql.Rows) error {
-			_, one, err := scanLease(r)
-			out = append(out, one)
-			return err
-		}, args...)
+	var out broker.LeaseReader
+	err := s.read(ctx, "list leases", func(t txn) error {
+		return each(t, query, func(r *sql.Rows) error { return takeLease(r, &out) }, args...)
 	})
-	return out, err
+	out.Tell(s.log)
+	return out.List, err
 }
 
 // RemoveLeases implements broker.Store. The rows stay, so that all brokers read that they count no more.
@@ -147,16 +142,15 @@ const leasesAfter = `SELECT ` + leaseColumns + ` FROM lease WHERE (changed_at, i
 
 // LeasesAfter implements broker.Store.
 func (s *Store) LeasesAfter(ctx context.Context, c broker.LeaseCursor, most int) (list []broker.Lease, next broker.LeaseCursor, err error) {
-	next = c
+	out := broker.LeaseReader{Last: c}
 	err = s.read(ctx, "list leases by change", func(t txn) error {
-		return each(t, leasesAfter, func(r *sql.Rows) error {
-			id, one, err := scanLease(r)
-			list, next = append(list, one), broker.LeaseCursor{Changed: one.Changed, Key: id}
-			return err
-		}, c.Changed.UnixMilli(), c.Key, most)
+		return out.Fill(most, func(after broker.LeaseCursor, n int) error {
+			return each(t, leasesAfter, func(r *sql.Rows) error { return takeLease(r, &out) }, after.Changed.UnixMilli(), after.Key, n)
+		})
 	})
 	if err != nil {
 		return nil, c, err
 	}
-	return list, next, nil
+	out.Tell(s.log)
+	return out.List, out.Last, nil
 }

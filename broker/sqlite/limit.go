@@ -93,7 +93,7 @@ func writeLimits(t txn, q broker.LimitExchange) error {
 		if _, err := t.exec(`INSERT INTO limit_block (kind, user, source, level, site_id, since, until, except_for, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (kind, user, source) DO UPDATE SET level = excluded.level, site_id = excluded.site_id, since = excluded.since,
 				until = excluded.until, except_for = excluded.except_for, changed_at = excluded.changed_at
-			WHERE excluded.since > limit_block.since AND excluded.until > limit_block.until`,
+			WHERE excluded.since > limit_block.since AND excluded.until > limit_block.until OR excluded.kind = 'operator' AND excluded.since >= limit_block.since`,
 			string(b.Kind), b.User, b.Source, b.Level, b.SiteID, t.now-b.Age.Milliseconds(), t.now+b.Left.Milliseconds(),
 			strings.Join(broker.Excepted(except), " "), t.now); err != nil {
 			return err

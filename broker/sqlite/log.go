@@ -14,11 +14,20 @@ func (s *Store) AppendLog(ctx context.Context, row broker.LogRow) error {
 }
 
 func appendLog(t txn, r broker.LogRow) error {
-	_, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, t.now, r.Ref, r.Kind, r.Code, r.Directory, r.User, r.ClientAddr, r.ClientName, r.SiteID, r.Session, r.Desktop,
-		r.Duration.Microseconds(), strings.Join(r.Reason, "\n"))
+	_, err := writeLog(t, &r, t.now)
 	return err
+}
+
+// writeLog writes a log row; fresh says that it was not there. Nil: there is none.
+func writeLog(t txn, r *broker.LogRow, at int64) (fresh bool, err error) {
+	if r == nil {
+		return false, nil
+	}
+	n, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		r.ID, at, r.Ref, r.Kind, r.Code, r.Directory, r.User, r.ClientAddr, r.ClientName, r.SiteID, r.Session, r.Desktop,
+		r.Duration.Microseconds(), strings.Join(r.Reason, "\n"))
+	return n > 0, err
 }
 
 // LogByRef implements broker.Store.

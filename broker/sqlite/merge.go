@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"switchpoint/broker"
@@ -54,7 +53,7 @@ func mergeAct(t txn, a *broker.Act) error {
 			}
 		}
 	}
-	_, err := mergeLog(t, a.Log, at)
+	_, err := writeLog(t, a.Log, at)
 	return err
 }
 
@@ -120,16 +119,4 @@ func mergeWhole(t txn, a *broker.Act, at int64) error {
 		a.TokenHash, n.Directory, n.User, n.SiteID, n.ClientAddr, n.ClientName, string(grants), n.Created.UnixMilli()-ahead,
 		n.Expires.UnixMilli()-ahead, a.Ends.UnixMilli()-ahead, n.Idle.Milliseconds(), n.ID, hash[:])
 	return err
-}
-
-// mergeLog writes a log row; fresh says that it was not there.
-func mergeLog(t txn, r *broker.LogRow, at int64) (fresh bool, err error) {
-	if r == nil {
-		return false, nil
-	}
-	n, err := t.exec(`INSERT INTO log (id, at, ref, kind, code, directory, user, client_addr, client_name, site_id, session_id, desktop, duration_us, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		r.ID, at, r.Ref, r.Kind, r.Code, r.Directory, r.User, r.ClientAddr, r.ClientName, r.SiteID, r.Session, r.Desktop,
-		r.Duration.Microseconds(), strings.Join(r.Reason, "\n"))
-	return n > 0, err
 }

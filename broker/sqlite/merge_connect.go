@@ -16,7 +16,7 @@ func mergeConnect(t txn, a *broker.Act, at int64) error {
 	if _, err := insertMerged(t, a, hash[:], a.Session.Expires.Add(broker.AdoptedLife), at); err != nil {
 		return err
 	}
-	fresh, err := mergeLog(t, a.Log, at)
+	fresh, err := writeLog(t, a.Log, at)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func mergeOperator(t txn, a *broker.Act, at int64) error {
 	if a.Operation == nil {
 		return errors.New("it has no operation")
 	}
-	if fresh, err := mergeLog(t, a.Log, at); err != nil || a.Log != nil && !fresh {
+	if fresh, err := writeLog(t, a.Log, at); err != nil || a.Log != nil && !fresh {
 		return err
 	}
 	return operate(t, *a.Operation, at)

@@ -46,6 +46,7 @@ type Store struct {
 	writes  *statements
 	reads   *statements
 	turn    *turn
+	log     *slog.Logger
 	busy    time.Duration // how long a write waits for those of other processes
 }
 
@@ -69,7 +70,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := migrate(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	s := &Store{busy: o.BusyTimeout}
+	s := &Store{busy: o.BusyTimeout, log: o.Log}
 	if s.turn, err = newTurn(path + ".turn"); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

@@ -33,13 +33,14 @@ func (s *statements) find(query string) (stmt *sql.Stmt, wanted bool) {
 	return stmt, stmt == nil && len(s.ready) < statementsMost
 }
 
-// compile keeps queries compiled. One that cannot be is an error where it is used.
-func (s *statements) compile(queries []string) {
+// compile keeps queries compiled. One that cannot be is an error where it is used. It waits for a connection
+// no longer than ctx does: the next call compiles what is missing.
+func (s *statements) compile(ctx context.Context, queries []string) {
 	for _, q := range queries {
 		if _, wanted := s.find(q); !wanted { //nolint:sqlclosecheck // it is kept
 			continue
 		}
-		stmt, err := s.db.PrepareContext(context.Background(), q)
+		stmt, err := s.db.PrepareContext(ctx, q)
 		if err != nil {
 			continue
 		}

@@ -79,8 +79,8 @@ func run(ctx context.Context, op string, fn func(txn) error, known *statements, 
 		return fmt.Errorf("%s: %w", op, classify(err))
 	}
 	var wants []string
-	defer func() { known.compile(wants) }() // the connection is free again by then
-	defer tx.Rollback()                     // after Commit it does nothing
+	defer func() { known.compile(ctx, wants) }() // the connection is free again by then
+	defer tx.Rollback()                          // after Commit it does nothing
 	t := txn{Tx: tx, ctx: ctx, known: known, wants: &wants}
 	if err := t.row(`SELECT ` + nowSQL).Scan(&t.now); err != nil {
 		return fmt.Errorf("%s: %w", op, classify(err))

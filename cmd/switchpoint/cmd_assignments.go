@@ -112,8 +112,8 @@ func addAssignmentCommand() *cobra.Command {
 		Short: "Give a user a desktop that is nobody's",
 		Long: `Make a desktop a user's own: as a substitute for one that is broken, say. It must stand in no pooled pool,
 be nobody's, and nobody may work on it. It works without the database, too: then the user sees it at the
-broker that is asked, and at the others once the database is back. A desktop that was given to
-somebody else by then stays his; the log says so.`,
+broker that is asked and at those that it can reach, and at the others once the database is back. A desktop
+that was given to somebody else by then stays his; the log says so.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef(cmd, "name a user and a desktop")

@@ -45,8 +45,8 @@ func limitsListCommand() *cobra.Command {
 		Use:   "list --node STATE_DIR",
 		Short: "Blocks of the cluster, with whom they stop and for how long",
 		Long: `List the blocks of the cluster: of a user at an address, of a user everywhere except where he has
-signed in before, of an address, or of a user by an operator. LEVEL says the how many-th in a row it is: each lasts twice as long as
-the one before. SITE ID is the broker that made it.
+signed in before, of an address, or of a user by an operator. LEVEL says the how many-th in a row it is:
+each lasts twice as long as the one before. SITE ID is the broker that made it.
 
 --columns takes, in the order wanted: ` + columnKeys(limitColumns()),
 		Args: noArgs,
@@ -110,7 +110,8 @@ func limitsBlockCommand() *cobra.Command {
 		Short: "Keep a user from signing in",
 		Long: `Keep a user from signing in, from everywhere, at all brokers of the cluster within a second. He is told
 what everybody is told after too many failures. Sessions that he has go on. It ends after --for, or with
-"limits lift". Without the database it counts at the broker that is asked, and at the others once it is back.`,
+"limits lift"; said once more, the newest word counts. Without the database it counts at the broker that is
+asked and at those that it can reach, and at the others once the database is back.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if user == "" {
@@ -120,7 +121,7 @@ what everybody is told after too many failures. Sessions that he has go on. It e
 		},
 	}
 	addNodeFlag(cmd, &node)
-	cmd.Flags().StringVar(&user, "user", "", "name as it is typed at sign-in")
+	cmd.Flags().StringVar(&user, "user", "", "name as the directory has it, without a domain")
 	cmd.Flags().StringVar(&why, "reason", "", "why, for the log")
 	cmd.Flags().DurationVar(&lasting, "for", defaultBlock, "how long")
 	return cmd
