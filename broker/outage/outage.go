@@ -167,6 +167,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if err := s.openLeaseCopy(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the copy of the leases: %w", err), s.node.close())
 	}
+	if o.Config.Mode != broker.OutageLeases {
+		s.cache.Look(ctx) // a word that forces the outage counts from the first moment on
+	}
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	go s.node.run(writing) // Close waits for it

@@ -11,14 +11,8 @@ import (
 // not all copy at once; one without a usable file begins at once.
 func (c *Cache) Run(ctx context.Context) error {
 	wait := time.Duration(0)
-	if _, done, err := c.turn.take(ctx); err == nil {
-		f, info, err := c.newest(ctx)
-		if err == nil {
-			c.now.set(f, info)
-			c.status.found(f, info)
-			wait = rand.N(c.o.Every)
-		}
-		done()
+	if _, _, _, known := c.now.get(); known || c.Look(ctx) {
+		wait = rand.N(c.o.Every)
 	}
 	rehearse := time.Now().Add(rand.N(c.o.RehearseEvery))
 	for {
@@ -35,6 +29,22 @@ func (c *Cache) Run(ctx context.Context) error {
 			c.log.Error("the host cache could not be rehearsed", "error", err)
 		}
 	}
+}
+
+// Look finds the file that an earlier process has left, so that Status knows it. Run does so too.
+func (c *Cache) Look(ctx context.Context) (found bool) {
+	_, done, err := c.turn.take(ctx)
+	if err != nil {
+		return false
+	}
+	defer done()
+	f, info, err := c.newest(ctx)
+	if err != nil {
+		return false // Status says that there is none, and the first synchronisation says why
+	}
+	c.now.set(f, info)
+	c.status.found(f, info)
+	return true
 }
 
 // pause is up to a fifth shorter than every, so that brokers that met do not stay together.
