@@ -11,6 +11,7 @@ import (
 //	health state            drained, weight 0    drained, past its deadline    disabled
 //	up, overloaded          draining             maintenance                   maintenance
 //	unknown                 draining             maintenance                   maintenance
+//	draining                as it is             maintenance                   maintenance
 //	ejected by traffic      down, not as a last resort either
 //	all others              as they are          as they are                   maintenance
 type overlay struct {
@@ -34,6 +35,7 @@ func (m *memberOverlay) over(s healthcheck.Status) healthcheck.Status {
 	case s.State == healthcheck.Down && s.Source == healthcheck.FromTraffic:
 		s.Source = healthcheck.FromOverride
 		return s
+	case s.State == healthcheck.Draining && m.to == healthcheck.Maintenance:
 	case s.State != healthcheck.Up && s.State != healthcheck.Overloaded && s.State != healthcheck.Unknown:
 		return s
 	}

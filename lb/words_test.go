@@ -78,7 +78,7 @@ func TestOverlay(t *testing.T) {
 	}{
 		{"nothing", words{}, [7]healthcheck.State{up, over, unkn, down, drai, main, down}, true},
 		{"drain", said(Drain, 0, time.Hour, 0), [7]healthcheck.State{drai, drai, drai, down, drai, main, down}, false},
-		{"past its deadline", said(Drain, 0, -time.Second, 0), [7]healthcheck.State{main, main, main, down, drai, main, down}, false},
+		{"past its deadline", said(Drain, 0, -time.Second, 0), [7]healthcheck.State{main, main, main, down, main, main, down}, false},
 		{"disable", said(Disable, 0, 0, 0), [7]healthcheck.State{main, main, main, main, main, main, main}, false},
 		{"weight 0", said(Weight, 0, 0, 0), [7]healthcheck.State{drai, drai, drai, down, drai, main, down}, false},
 		{"weight 7", said(Weight, 7, 0, 0), [7]healthcheck.State{up, over, unkn, down, drai, main, down}, true},
