@@ -16,8 +16,7 @@ import (
 // handed over again, or merged by this broker when it has its database back.
 const (
 	handEvery  = 200 * time.Millisecond
-	handMost   = 200       // acts of one batch
-	handBytes  = 512 << 10 // of their text, of which a peer call takes 1 MiB
+	handMost   = 200 // acts of one batch
 	handWithin = mergeWithin + 2*time.Second
 	handAgain  = 2 * time.Second // after a batch that was not taken
 )
@@ -118,7 +117,7 @@ func (s *Store) handBatch(ctx context.Context) (int, error) {
 		}
 		return 1, s.node.drop(ctx, list[0].seq)
 	}
-	list = list[:handable(list)]
+	list = list[:batchable(list)]
 	acts := make([]broker.Act, len(list))
 	for i := range list {
 		acts[i] = list[i].act
@@ -143,18 +142,6 @@ func (s *Store) handBatch(ctx context.Context) (int, error) {
 	s.handed.Add(int64(taken.Merged))
 	s.log.Info("outage: what was done here is handed over", "to", to, "acts", len(list), "refused", len(taken.Refused))
 	return len(list), nil
-}
-
-// handable is how many acts, from the first, make one batch: no more than a call carries, and none that
-// cannot be read. One that is too long by itself is a batch of its own.
-func handable(list []entry) int {
-	size := 0
-	for i, e := range list {
-		if size += len(e.text); e.err != nil || i > 0 && size > handBytes {
-			return i
-		}
-	}
-	return len(list)
 }
 
 // ErrNotNormal refuses acts that another broker hands over to one that has not got the database either.

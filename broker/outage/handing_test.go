@@ -160,9 +160,9 @@ func TestTakeActs(t *testing.T) {
 	}
 }
 
-func TestHandable(t *testing.T) {
-	long := entry{text: make([]byte, handBytes+1)}
-	short := entry{text: make([]byte, handBytes/2)}
+func TestBatchable(t *testing.T) {
+	long := entry{text: make([]byte, batchBytes+1)}
+	short := entry{text: make([]byte, batchBytes/2)}
 	unreadable := entry{err: errors.New("half an act")}
 	for _, tc := range []struct {
 		name string
@@ -176,7 +176,7 @@ func TestHandable(t *testing.T) {
 		{"unreadable", []entry{unreadable, short}, 0},
 		{"before an unreadable one", []entry{short, unreadable}, 1},
 	} {
-		if got := handable(tc.list); got != tc.want {
+		if got := batchable(tc.list); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
 	}

@@ -151,19 +151,20 @@ func (n *node) unmerged() int { return int(n.count.Load()) }
 
 // keep remembers a value under a name over restarts.
 func (n *node) keep(ctx context.Context, name string, value any) error {
-	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return keepTx(ctx, tx, name, value) }, nil)
-}
-
-// keepTx is keep as a part of a write.
-func keepTx(ctx context.Context, tx *sql.Tx, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, text)
+		err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return putKept(ctx, tx, name, text) }, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	return nil
+}
+
+// putKept is keep as a part of a write.
+func putKept(ctx context.Context, tx *sql.Tx, name string, text []byte) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, text)
+	return err
 }
 
 // kept reads what keep has written; ok is false when there is nothing.

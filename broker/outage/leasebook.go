@@ -71,6 +71,7 @@ func (b *leaseBook) leasesFor(ctx context.Context, who broker.Who) ([]broker.Lea
 
 // bringDesktops is bring for desktops, by their names: for what is said of them before their users come.
 func (b *leaseBook) bringDesktops(ctx context.Context, names ...string) error {
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	if len(names) == 0 || b == nil || !b.only && len(b.lacks) == 0 {
 		return nil
 	}

@@ -41,14 +41,17 @@ const putLease = `INSERT INTO lease (directory, user, kind, desktop, client, rec
 
 // putLeases takes a page of changes; with it goes how far the copy has come.
 func (n *node) putLeases(ctx context.Context, page []broker.Lease, state copyState, now time.Time) error {
+	kept, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("copy leases: %w", err)
+	}
 	texts := make([][]byte, len(page))
 	for i := range page {
-		var err error
 		if texts[i], err = json.Marshal(page[i]); err != nil {
 			return fmt.Errorf("copy leases: %w", err)
 		}
 	}
-	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		put, err := tx.PrepareContext(ctx, putLease)
 		if err != nil {
 			return err
@@ -65,7 +68,7 @@ func (n *node) putLeases(ctx context.Context, page []broker.Lease, state copySta
 				return err
 			}
 		}
-		return keepTx(ctx, tx, keptLeases, state)
+		return putKept(ctx, tx, keptLeases, kept)
 	}, nil)
 	if err != nil {
 		return fmt.Errorf("copy leases: %w", err)
@@ -75,11 +78,15 @@ func (n *node) putLeases(ctx context.Context, page []broker.Lease, state copySta
 
 // endLeases ends a synchronisation: what is over goes, and in a copy that was made anew, what did not come.
 func (n *node) endLeases(ctx context.Context, state copyState, anew bool, now time.Time) error {
-	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	kept, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("copy leases: %w", err)
+	}
+	err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM lease WHERE expires_at <= ? OR ? AND run <> ?`, now.UnixMilli(), anew, state.Run); err != nil {
 			return err
 		}
-		return keepTx(ctx, tx, keptLeases, state)
+		return putKept(ctx, tx, keptLeases, kept)
 	}, nil)
 	if err != nil {
 		return fmt.Errorf("copy leases: %w", err)

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	mergeMost   = 500 // acts of one batch
+	mergeMost   = 500       // acts of one batch
+	batchBytes  = 512 << 10 // of their text: a call between brokers carries 1 MiB, and an act may have 300 blocks
 	mergeWithin = 10 * time.Second
 	mergeAgain  = 3 * time.Second // after a batch that the database did not take
 	// lastBatch is how few acts may be left for the last of them to be merged while local calls wait.
@@ -49,10 +50,11 @@ func (s *Store) mergeAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n < mergeMost {
+		left := s.node.unmerged()
+		if left < mergeMost {
 			caughtUp++
 		}
-		if n <= lastBatch || caughtUp >= lastRounds {
+		if n == 0 || left <= lastBatch || caughtUp >= lastRounds {
 			return s.mergeLast(ctx)
 		}
 	}
@@ -87,10 +89,23 @@ func (s *Store) mergeBatch(ctx context.Context) (int, error) {
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
+	list = list[:max(1, batchable(list))]
 	return len(list), inHalves(list,
 		func(few []entry) error { return s.give(ctx, few) },
 		func(few []entry) error { return s.node.drop(ctx, few[len(few)-1].seq) },
 		func(e entry, why error) error { return s.putAside(ctx, e, why) })
+}
+
+// batchable is how many acts, from the first, make one batch: no more than a call between brokers carries
+// or the database takes in time, and none that cannot be read. One that is too long by itself is a batch of its own.
+func batchable(list []entry) int {
+	size := 0
+	for i, e := range list {
+		if size += len(e.text); e.err != nil || i > 0 && size > batchBytes {
+			return i
+		}
+	}
+	return len(list)
 }
 
 // inHalves gives what is in a list and says done of what was taken, in its order. A list that is not taken is

@@ -36,7 +36,7 @@ func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
 			Name: "switchpoint_outage_taken_acts_total", Help: "Acts that this broker has merged for others.",
 		}, func() float64 { return float64(s.taken.Load()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "switchpoint_outage_copies_lost_total", Help: "Copies of sessions that were not made for want of time.",
+			Name: "switchpoint_outage_copies_lost_total", Help: "Copies of sessions that were given up for want of room.",
 		}, func() float64 { return float64(s.node.copies.lostSoFar()) }),
 	)
 	for _, one := range []mode.Mode{mode.Normal, mode.HostCache, mode.Leased, mode.Recovering, mode.Draining} {

@@ -32,8 +32,9 @@ func (s *Store) LiftLimits(ctx context.Context, keys []broker.LimitKey, log brok
 		})
 }
 
-// limitsMost bounds the blocks of one act: brokers hand acts to each other.
-const limitsMost = 1000
+// limitsMost bounds the blocks of one act, which fits into a batch (batchBytes) then, whatever the users are
+// called.
+const limitsMost = 300
 
 // ExchangeLimits implements broker.Store. In an outage brokers do not hear of each other: each goes by the
 // blocks that it knew and those that it makes.

@@ -10,8 +10,8 @@ import (
 	"switchpoint/broker/outage/mode"
 )
 
-// TestOperationsAreTold: what an operator says at one broker counts at another one that is in the outage, too;
-// only the first brings it to the database. One that has the database is not touched.
+// TestOperationsAreTold: what an operator says at one broker counts at another one that is in the outage, too,
+// and stands in its journal; the database takes it once. One that has the database is not touched.
 func TestOperationsAreTold(t *testing.T) {
 	server, heard := startServer(t), make(chan error, 8)
 	second := newWorldWith(t, &world{server: server, dsn: server.DSN, site: 2, change: func(o *Options) { o.Name = "b2" }})
@@ -37,7 +37,7 @@ func TestOperationsAreTold(t *testing.T) {
 	if list, err := second.LimitBlocks(ctx); err != nil || len(list) != 0 {
 		t.Errorf("a broker that has the database: %+v, %v", list, err)
 	}
-	for _, a := range []broker.Act{{Kind: broker.ActLog}, {Kind: broker.ActOperator}} {
+	for _, a := range []broker.Act{{Kind: broker.ActLog}, {Kind: broker.ActOperator}, {Kind: broker.ActOperator, Operation: &o}} {
 		if err := second.Hear(ctx, a); err == nil {
 			t.Errorf("heard: %+v", a)
 		}
@@ -53,7 +53,7 @@ func TestOperationsAreTold(t *testing.T) {
 	if err := <-heard; err != nil {
 		t.Error(err)
 	}
-	if list, err := second.LimitBlocks(ctx); err != nil || len(list) != 1 || list[0].User != "mallory" || second.node.unmerged() != 0 {
+	if list, err := second.LimitBlocks(ctx); err != nil || len(list) != 1 || list[0].User != "mallory" || second.node.unmerged() != 1 {
 		t.Errorf("the other broker: %+v, %v, %d acts", list, err, second.node.unmerged())
 	}
 	if _, err := first.LiftLimits(ctx, []broker.LimitKey{{Kind: broker.LimitOperator, User: "mallory"}}, said("lifts")); err != nil {
@@ -75,7 +75,17 @@ func TestOperationsAreTold(t *testing.T) {
 	if err := first.Operate(ctx, broker.Operation{Do: broker.OperateAssign, Desktop: "none", To: who("anna")}, said("gives")); !errors.Is(err, broker.ErrNotFound) {
 		t.Errorf("no such desktop: %v", err)
 	}
-	if first.node.unmerged() != 2 || second.node.unmerged() != 1 {
+	if first.node.unmerged() != 2 || second.node.unmerged() != 3 {
 		t.Errorf("%d and %d acts", first.node.unmerged(), second.node.unmerged())
+	}
+	first.server.Start()
+	for _, w := range []*world{first, second} {
+		w.until(mode.Normal, 60*time.Second)
+		if w.node.unmerged() != 0 || w.node.refused() != 0 {
+			t.Errorf("%s: %d acts are left, %d are set aside", w.o.Name, w.node.unmerged(), w.node.refused())
+		}
+	}
+	if list, err := first.primary.LimitBlocks(ctx); err != nil || len(list) != 0 {
+		t.Errorf("in the database: %+v, %v", list, err)
 	}
 }

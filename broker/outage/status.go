@@ -34,7 +34,7 @@ type Status struct {
 	HostCache hostcache.Status `json:"host_cache"`       // what there is to serve from
 	Leases    LeaseStatus      `json:"leases"`           // what there is besides
 	Winner    string           `json:"winner,omitempty"` // the one broker that serves in this outage; empty: every one does
-	Lost      int64            `json:"copies_not_made"`  // of sessions, for want of time
+	Lost      int64            `json:"copies_not_made"`  // of sessions, for want of room
 }
 
 // Aside is an act that the database never takes.

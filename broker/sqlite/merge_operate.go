@@ -112,6 +112,13 @@ func assign(t txn, o broker.Operation) error {
 	if err != nil || !give {
 		return err
 	}
+	var lacked bool
+	if err := t.row(`SELECT EXISTS (SELECT 1 FROM quarantine WHERE what = 'assignment' AND key = ?)`, id).Scan(&lacked); err != nil {
+		return err
+	}
+	if lacked {
+		return fmt.Errorf("%w: desktop %q is somebody's, and this host cache could not take the record of whose", broker.ErrConflict, o.Desktop)
+	}
 	_, err = writeAssignment(t, id, broker.Assignment{User: o.To.User, Directory: o.To.Directory, Desktop: o.Desktop}, broker.AssignAdd)
 	return err
 }

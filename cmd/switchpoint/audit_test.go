@@ -129,6 +129,8 @@ func TestEveryActIsWritten(t *testing.T) {
 	})
 	entered{args: "limits lift", code: 2, want: []string{"say whom"}}.play(t, node)
 	entered{args: "limits lift --user bert", code: 1, want: []string{"no such block holds"}}.play(t, node)
+	entered{args: "limits lift --address 2001:db8:1::/64", code: 1, want: []string{"no such block holds"}}.play(t, node) // as the list writes it
+	entered{args: "limits lift --address nowhere", code: 1, want: []string{`"nowhere" is no address`}}.play(t, node)
 	entered{args: "limits lift --user LUCY --address 192.0.2.9", want: []string{"the block of user lucy at 192.0.2.9 is lifted"}}.play(t, node)
 	until(t, "lucy may sign in again", func() bool {
 		_, out := s.login("192.0.2.9", "lucy", "lucy-secret")

@@ -330,7 +330,10 @@ func (c *fiveBrokers) clocksApart(t *testing.T) {
 		})
 		for _, site := range []int{2, 3} {
 			asked := c.lines(1)[site].LastHeartbeat
-			c.must("jobs", "run", broker.KindHeartbeat, "--target", fmt.Sprint(site), "--node", c.node(1))
+			c.until("its heartbeat job is in the queue", func() bool {
+				_, code := c.command("jobs", "run", broker.KindHeartbeat, "--target", fmt.Sprint(site), "--node", c.node(1))
+				return code == 0
+			})
 			c.until("its heartbeat job runs at once, and again in five minutes", func() bool {
 				l := c.lines(1)[site]
 				next := l.NextHeartbeat.Sub(l.LastHeartbeat)

@@ -50,7 +50,8 @@ func startCluster(t *testing.T) *fiveBrokers {
 	t.Helper()
 	t.Setenv(asMain, "1")
 	c := &fiveBrokers{t: t, dir: shortDir(t), db: realserver.Postgres(t, realserver.PostgresOptions{Settings: map[string]string{"max_connections": "150"}})}
-	api, peers, front := addresses(t, clusterSize), addresses(t, clusterSize), addresses(t, 1)[0]
+	free := addresses(t, 2*clusterSize+1) // at once, so that none is given twice
+	api, peers, front := free[:clusterSize], free[clusterSize:2*clusterSize], free[2*clusterSize]
 	c.api = api
 	c.write("secrets/db", "postgres-secret")
 	c.write("secrets/ldap", demodir.ServicePassword)

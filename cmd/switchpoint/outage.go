@@ -41,6 +41,7 @@ func (a *app) askOutage(ctx context.Context) []outage.Peer {
 	var out []outage.Peer
 	for _, p := range askBrokers[outage.Peer](ctx, a, outageMethod, struct{}{}) {
 		if p.err == nil {
+			p.answer.Name = p.name // nobody speaks for another one
 			out = append(out, p.answer)
 		}
 	}

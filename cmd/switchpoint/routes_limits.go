@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"switchpoint/admin"
@@ -53,20 +53,19 @@ func (a *app) liftLimits(ctx context.Context, r admin.Request) (any, error) {
 	if user == "" && address == "" && r.Query.Get("all") == "" {
 		return nil, badRequest(fmt.Errorf("name a user, an address, both, or all"))
 	}
-	if _, err := netip.ParseAddr(address); address != "" && err != nil {
-		return nil, badRequest(fmt.Errorf("%q is no address", address))
-	}
-	lifted, err := a.broker.LiftLimits(ctx, user, address, operator(r))
-	if err != nil {
-		return nil, err
-	}
-	return explanation{liftedLines(lifted)}, nil
+	lines, err := a.liftBlocks(ctx, user, address, operator(r))
+	return explanation{lines}, err
 }
 
-func liftedLines(lifted []broker.LimitKey) []string {
+// liftBlocks ends blocks, and says which.
+func (a *app) liftBlocks(ctx context.Context, user, address, by string) ([]string, error) {
+	lifted, err := a.broker.LiftLimits(ctx, user, address, by)
+	if err != nil && !errors.Is(err, broker.ErrNotFound) && !errors.Is(err, broker.ErrUnavailable) {
+		err = badRequest(err)
+	}
 	lines := make([]string, len(lifted))
 	for i, k := range lifted {
 		lines[i] = fmt.Sprintf("the block of %s is lifted", k)
 	}
-	return lines
+	return lines, err
 }

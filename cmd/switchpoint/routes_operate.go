@@ -108,11 +108,8 @@ func (a *app) block(ctx context.Context, user string, long time.Duration, why, b
 
 // lift ends blocks for the console; with the command line, see liftLimits.
 func (a *app) lift(ctx context.Context, user, address, by string) (string, error) {
-	lifted, err := a.broker.LiftLimits(ctx, user, address, by)
-	if err != nil {
-		return "", err
-	}
-	return strings.Join(liftedLines(lifted), "; "), nil
+	lines, err := a.liftBlocks(ctx, user, address, by)
+	return strings.Join(lines, "; "), err
 }
 
 func (a *app) maintain(ctx context.Context, name, why, by string) (string, error) {

@@ -38,7 +38,8 @@ func TestVendorBalancers(t *testing.T) {
 	cert, key := ca.Issue("brokers")
 	c := &fiveBrokers{t: t, dir: dir}
 	c.write("setup.toml", vendorSetup)
-	plain, secure, fronts := addresses(t, 2), addresses(t, 2), addresses(t, 4)
+	free := addresses(t, 8) // at once, so that none is given twice
+	plain, secure, fronts := free[:2], free[2:4], free[4:]
 	for i, kind := range []struct {
 		name, tls string
 		listen    []string
