@@ -40,7 +40,7 @@ deps: ## install the Debian packages that the tests need (root or sudo)
 .PHONY: test
 test: deps ## all tests with -race and real servers, then docs/coverage.md
 	@records=$$(mktemp); trap 'rm -f "$$records"' EXIT; set -x; \
-	SWITCHPOINT_COVERS=$$records $(GO) test -race -shuffle=on -timeout 15m ./...; \
+	SWITCHPOINT_COVERS=$$records $(GO) test -race -shuffle=on -timeout 25m ./...; \
 	$(GO) run ./internal/covers/report $(if $(CI),-check) -records "$$records" -out docs/coverage.md
 
 .PHONY: test-short

@@ -41,12 +41,12 @@ func TestLimitKeys(t *testing.T) {
 		{"Anna", "192.0.2.7", "user anna at 192.0.2.7; user anna; address 192.0.2.7"},
 		{`CORP\ANNA `, "::ffff:192.0.2.7", "user anna at 192.0.2.7; user anna; address 192.0.2.7"},
 		{"anna@corp.example", "2001:db8:1:2:3::4%eth0", "user anna at 2001:db8:1:2::/64; user anna; address 2001:db8:1:2::/64"},
-		{" an  na", "192.0.2.7", "user an na at 192.0.2.7; user an na; address 192.0.2.7"},
-		{"Ro\u017fe \u212aay", "", "user rose kay"}, // the long s and the Kelvin sign are s and k to a directory
-		{"anna", "203.0.113.4", "user anna"},        // behind a NAT the address says nothing
+		{" an  na", "192.0.2.7", `user "an na" at 192.0.2.7; user "an na"; address 192.0.2.7`},
+		{"Ro\u017fe \u212aay", "", `user "rose kay"`}, // the long s and the Kelvin sign are s and k to a directory
+		{"anna", "203.0.113.4", "user anna"},          // behind a NAT the address says nothing
 		{"anna", "", "user anna"},
 		{"", "192.0.2.7", "address 192.0.2.7"},
-		{"@", "", "user @"},
+		{"@", "", `user "@"`},
 		{"", "203.0.113.4", ""},
 	} {
 		var got []string

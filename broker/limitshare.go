@@ -175,7 +175,10 @@ func (b *Broker) LimitBlocks(ctx context.Context) ([]LimitBlock, error) {
 // every address, or at that one), of an address, or with neither all. ErrNotFound when there is none. They
 // end at all brokers within a second.
 func (b *Broker) LiftLimits(ctx context.Context, user, address, by string) ([]LimitKey, error) {
-	source := ""
+	name, source := limitUser(user), ""
+	if user != "" && name == "" { // or it would be all addresses
+		return nil, fmt.Errorf("%q names no user", clip(user))
+	}
 	if address != "" {
 		if p, err := netip.ParsePrefix(address); err == nil { // as a list of blocks has it
 			address = p.Addr().String()
@@ -192,7 +195,7 @@ func (b *Broker) LiftLimits(ctx context.Context, user, address, by string) ([]Li
 	row := b.operatorRow(ctx, LogCluster, by)
 	var keys []LimitKey
 	for _, k := range list {
-		if (user == "" || k.User == limitUser(user)) && (source == "" || k.Source == source) {
+		if (user == "" || k.User == name) && (source == "" || k.Source == source) {
 			keys = append(keys, k.LimitKey)
 			row.Reason = append(row.Reason, fmt.Sprintf("%s has lifted the block of %s", by, k.LimitKey))
 		}

@@ -90,8 +90,34 @@ func TestLimitOperator(t *testing.T) {
 	if _, left := l.blocked(limitKeys("bert", "192.0.2.1", nil), now); left > 0 {
 		t.Error("another user of the address is blocked")
 	}
+	for _, left := range []time.Duration{10 * time.Minute, -time.Second} { // the newest word counts, though it ends sooner
+		l.take(LimitBlock{LimitKey: operatorKey("anna"), Level: 1, SiteID: 2, Left: left}, now)
+		if _, held := l.blocked(keys, now); held != max(0, left) {
+			t.Errorf("blocked for %s, an operator has said %s", held, left)
+		}
+	}
+	l.take(LimitBlock{LimitKey: operatorKey("anna"), Level: 1, SiteID: 2, Left: 48 * time.Hour}, now)
 	l.take(LimitBlock{LimitKey: operatorKey("anna"), Left: -time.Second}, now.Add(time.Hour))
 	if _, left := l.blocked(keys, now.Add(time.Hour)); left > 0 {
 		t.Error("a block that was lifted holds")
+	}
+}
+
+// TestLimitKeyText: what anybody types at a sign-in does not read as an operator's word, nor as an address.
+func TestLimitKeyText(t *testing.T) {
+	for _, c := range []struct {
+		key  LimitKey
+		want string
+	}{
+		{operatorKey("anna"), "user anna, by an operator"},
+		{LimitKey{Kind: LimitUser, User: limitUser("anna, by an operator")}, `user "anna, by an operator"`},
+		{LimitKey{Kind: LimitPair, User: limitUser("anna at 192.0.2.1"), Source: "192.0.2.2"}, `user "anna at 192.0.2.1" at 192.0.2.2`},
+		{LimitKey{Kind: LimitUser, User: limitUser(`x" at 192.0.2.1`)}, `user "x\" at 192.0.2.1"`},
+		{LimitKey{Kind: LimitUser, User: "j.o'neill-ü_1$"}, "user j.o'neill-ü_1$"},
+		{LimitKey{Kind: LimitSource, Source: "192.0.2.1"}, "address 192.0.2.1"},
+	} {
+		if got := c.key.String(); got != c.want {
+			t.Errorf("%+v reads %s, want %s", c.key, got, c.want)
+		}
 	}
 }

@@ -57,8 +57,13 @@ func TestOperatorsWords(t *testing.T) {
 			t.Errorf("row %d: %+v", i, r)
 		}
 	}
+	lift := func(user string) error {
+		_, err := b.LiftLimits(ctx, user, "", "ada")
+		return err
+	}
 	for what, err := range map[string]error{
 		"no name":       b.BlockUser(ctx, " ", time.Hour, "", "ada"),
+		"none to lift":  lift(`CORP\`),
 		"no time":       b.BlockUser(ctx, "anna", 0, "", "ada"),
 		"for ever":      b.BlockUser(ctx, "anna", 400*24*time.Hour, "", "ada"),
 		"no user":       b.AssignDesktop(ctx, Assignment{Desktop: "pc-1"}, "", "ada"),

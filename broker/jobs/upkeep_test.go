@@ -58,3 +58,28 @@ func TestUpkeepHasTime(t *testing.T) {
 		t.Errorf("%d calls", s.calls)
 	}
 }
+
+// purged is a store that purges in two pieces.
+type purged struct {
+	broker.Store
+	calls int
+}
+
+func (p *purged) Purge(context.Context, broker.Retention) (broker.Purged, error) {
+	p.calls++
+	return broker.Purged{Released: 1, Sessions: 2, Keys: 3, Tickets: 4, Limits: 5, Leases: 6, Log: 7, More: p.calls == 1}, nil
+}
+
+func (p *purged) PurgeJobs(context.Context, time.Duration) (int, bool, error) { return 8, false, nil }
+
+// TestPurgeReport: the report counts all that was deleted, over all pieces.
+func TestPurgeReport(t *testing.T) {
+	w, err := New(options(&purged{}, broker.Membership{SiteID: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "14 log rows, 4 sessions, 12 leases, 6 keys, 8 tickets, 10 counts and blocks of sign-ins, 8 jobs deleted; 2 desktops released"
+	if got, err := w.purge(t.Context(), broker.Job{}); err != nil || got != want {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}

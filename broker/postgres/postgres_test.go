@@ -91,7 +91,7 @@ func TestOneServer(t *testing.T) {
 		"PoolerIsSeen": poolerIsSeen, "OpenAtOnce": openAtOnce, "PurgeIsBounded": purgeIsBounded, "ReadOnly": readOnly, "Retry": retry,
 		"Cancelled": cancelled, "OldCopy": oldCopy,
 		"LostAnswer": lostAnswer, "Together": together, "WatchWithSetup": watchWithSetup, "MigrateFilled": migrateFilled, "AddJobsAtOnce": addJobsAtOnce, "TakenOverAtOnce": takenOverAtOnce, "PlansAtOnce": plansAtOnce, "Plans": plans, "TenThousandAgents": tenThousandAgents, "AnyText": anyText,
-		"LeasesTogether": leasesTogether, "LeasesPurged": leasesPurged, "LeasesText": leasesText,
+		"LeasesTogether": leasesTogether, "LeasesPurged": leasesPurged, "LeasesText": leasesText, "LeasesUnreadable": leasesUnreadable,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d) })
 	}

@@ -52,9 +52,9 @@ func (s *Store) SetupVersion(ctx context.Context) (int64, error) {
 // ReplaceSetup implements broker.Store.
 func (s *Store) ReplaceSetup(ctx context.Context, in broker.Setup, expect int64, log broker.LogRow) (int64, error) {
 	version := expect + 1
-	document, err := json.Marshal(broker.Setup{
-		Directories: in.Directories, Destinations: in.Destinations, Protocols: in.Protocols, Powers: in.Powers, Centers: in.Centers, Policies: in.Policies, Users: in.Users, Limits: in.Limits, Leases: in.Leases,
-	})
+	rest := in
+	rest.DesktopPools, rest.Desktops, rest.Assignments = nil, nil, nil // they have tables
+	document, err := json.Marshal(rest)
 	if err != nil {
 		return 0, fmt.Errorf("replace setup: %w", err)
 	}

@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"bytes"
 	"database/sql"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +46,56 @@ func TestLeasesPurged(t *testing.T) {
 	list, err := s.Leases(t.Context(), broker.LeaseFilter{Removed: true})
 	if err != nil || len(list) != 4 || list[0].User != "expired" || list[1].User != "removed" || list[2].User != "removed since" || list[3].User != "stands" {
 		t.Errorf("left: %+v, %v", list, err)
+	}
+}
+
+// TestLeasesUnreadable: a lease that nobody can read is left out and said in the log, and keeps no other one
+// from being listed or copied. Of one that was removed it is told that it was.
+func TestLeasesUnreadable(t *testing.T) {
+	var said bytes.Buffer
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "broker.db"), Options{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.writer.ExecContext(t.Context(), `INSERT INTO lease SELECT v.column1, 'local', v.column1, 'launch', v.column1, '', v.column2, v.column3, 0, 9000000000000, v.column4, 1
+		FROM (VALUES ('a', '[]', '[]', NULL), ('b', '{', '[]', NULL), ('c', '[]', '"no"', NULL), ('d', '[]', '[]', NULL), ('e', '', '', 5), ('f', 'x', '[]', NULL)) AS v`); err != nil {
+		t.Fatal(err)
+	}
+	said.Reset()
+	var users string
+	var c broker.LeaseCursor
+	for {
+		list, next, err := s.LeasesAfter(t.Context(), c, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		users += " "
+		for _, l := range list {
+			users += l.User
+		}
+		if c = next; len(list) < 2 {
+			break
+		}
+	}
+	if list, next, err := s.LeasesAfter(t.Context(), c, 2); users != " ad e" || c.Key != "f" || len(list) != 0 || next != c || err != nil {
+		t.Errorf("copied%s, up to %+v, then %+v, %v", users, c, list, err)
+	}
+	for want, f := range map[string]broker.LeaseFilter{"ad": {}, "ade": {Removed: true}, "d": {Desktop: "d"}, "": {Desktop: "b"}} {
+		list, err := s.Leases(t.Context(), f)
+		got := ""
+		for _, l := range list {
+			got += l.User
+		}
+		if got != want || err != nil {
+			t.Errorf("%+v lists %q, want %q: %v", f, got, want, err)
+		}
+	}
+	if text := said.String(); strings.Count(text, "left out") != 5 || !strings.Contains(text, "count=3") || !strings.Contains(text, "lease b: ") {
+		t.Errorf("said: %s", text)
+	}
+	if n, err := s.RemoveLeases(t.Context(), broker.LeaseFilter{Desktop: "b"}, broker.LogRow{}); n != 1 || err != nil {
+		t.Errorf("removed %d, %v", n, err)
 	}
 }
 

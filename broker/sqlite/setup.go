@@ -69,9 +69,9 @@ func (s *Store) ReplaceSetup(ctx context.Context, in broker.Setup, expect int64,
 		if current != expect {
 			return fmt.Errorf("%w: the setup is at version %d, the change was made for version %d", broker.ErrConflict, current, expect)
 		}
-		document, err := json.Marshal(broker.Setup{
-			Directories: in.Directories, Destinations: in.Destinations, Protocols: in.Protocols, Powers: in.Powers, Centers: in.Centers, Policies: in.Policies, Users: in.Users, Limits: in.Limits, Leases: in.Leases,
-		})
+		rest := in
+		rest.DesktopPools, rest.Desktops, rest.Assignments = nil, nil, nil // they have tables
+		document, err := json.Marshal(rest)
 		if err != nil {
 			return err
 		}

@@ -43,6 +43,15 @@ func testLog(t *testing.T, b *bench) {
 	if _, err := b.LogByRef(ctx(t), "nobody"); !errors.Is(err, broker.ErrNotFound) {
 		t.Errorf("an unknown reference was found: %v", err)
 	}
+	// A row that is there already stays as it is: who does not know whether it was written writes it again.
+	again := want
+	again.Code, again.Reason = broker.CodeBusy, nil
+	if err := b.handle().AppendLog(ctx(t), again); err != nil {
+		t.Errorf("the same row once more: %v", err)
+	}
+	if row := must(b.LogByRef(ctx(t), want.Ref))(t); row.Code != want.Code || len(row.Reason) != 2 {
+		t.Errorf("written once more it is %+v", row)
+	}
 }
 
 func testPurge(t *testing.T, b *bench) {

@@ -53,6 +53,7 @@ func testOperate(t *testing.T, b *bench) {
 	if list := must(b.LimitBlocks(ctx(t)))(t); len(list) != 1 || list[0].LimitKey != barred || list[0].Left < 50*time.Minute || list[0].Left > time.Hour {
 		t.Errorf("blocks: %+v", list)
 	}
+	b.newestWord(barred)
 	for what, c := range map[string]struct {
 		o    broker.Operation
 		want error
@@ -83,6 +84,23 @@ func testOperate(t *testing.T, b *bench) {
 		t.Errorf("back in use: %+v", d)
 	}
 	b.setupRules(s)
+}
+
+// newestWord: of an operator's blocks the newest counts, though it ends sooner; one that was said before it and
+// comes later changes nothing.
+func (b *bench) newestWord(key broker.LimitKey) {
+	b.t.Helper()
+	block := func(age, left time.Duration) broker.Operation {
+		return broker.Operation{Do: broker.OperateBlock, Blocks: []broker.LimitBlock{{LimitKey: key, Level: 1, SiteID: 1, Age: age, Left: left}}}
+	}
+	for _, o := range []broker.Operation{block(0, 10*time.Minute), block(time.Minute, 2*time.Hour)} {
+		if err := b.Operate(ctx(b.t), o, b.row(broker.LogCluster)); err != nil {
+			b.t.Fatal(err)
+		}
+		if list := must(b.LimitBlocks(ctx(b.t)))(b.t); len(list) != 1 || list[0].Left > 10*time.Minute || list[0].Left < 5*time.Minute {
+			b.t.Errorf("after a block of ten minutes: %+v", list)
+		}
+	}
 }
 
 // setupRules: the next setup says what the state of its desktops is.

@@ -25,6 +25,14 @@ func testSetupRoundTrip(t *testing.T, b *bench) {
 	want.Users = []broker.LocalUser{{Name: "x", Password: "$argon2id$"}}
 	want.Limits = broker.Limits{Failures: 3, Block: time.Minute}
 	want.Leases = broker.Leases{Enabled: &no, Life: time.Hour, PerClient: true}
+	want.Protocols = []broker.Protocol{{Name: "nx", Port: 4000, Template: "{host}", File: "nxs"}}
+	want.Powers = []broker.Power{{Name: "wake", Kind: "wol"}}
+	want.Centers = []broker.Center{{Name: "racks", Kind: broker.CenterCSV, CSV: "name\nx\n", Every: time.Minute}}
+	for v, i := reflect.ValueOf(want), 0; i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("nobody looks whether %s comes back", v.Type().Field(i).Name)
+		}
+	}
 	b.fill(want)
 	got, v, err := b.handle().Setup(ctx(t))
 	if err != nil || v != 1 {

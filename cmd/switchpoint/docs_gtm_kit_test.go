@@ -241,7 +241,7 @@ var pageMasks = []struct {
 	{regexp.MustCompile(`(TIME ago|never); .*?  `), "$1; TROUBLE  "},
 	{regexp.MustCompile(` +`), " "}, // columns follow their contents
 	{regexp.MustCompile(`\d+ (in flight|bound clients left)`), "N $1"},
-	{regexp.MustCompile(`^( [+-] \S+ \S+ (up|draining)) (-|\d+ %) \d+ \d+ `), "$1 SHARE N N "},
+	{regexp.MustCompile(`^( [+-] \S+ \S+ (up|draining) \S+) (-|\d+ %) \d+ \d+ `), "$1 SHARE N N "},
 	{regexp.MustCompile(`^([+-] \S+ TIME ago nothing) \d+ \d+$`), "$1 N N"},
 }
 
