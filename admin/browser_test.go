@@ -31,6 +31,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	w.stands("id", "token")
 	w.expect(http.StatusUnauthorized, chromedp.KeyEvent("wrong"), chromedp.KeyEvent(kb.Enter))
 	w.needs("That is not the token of this node")
+	w.stands("id", "token")
 	w.press(chromedp.KeyEvent(testToken), chromedp.KeyEvent(kb.Enter))
 	w.needs("Job Queue", "pending", "vcenter-ny", "connection refused", "cancelled by anna")
 	if js[string](w, `document.cookie`) != "" {
@@ -150,6 +151,7 @@ func TestNoPageOverflowsAPhone(t *testing.T) {
 	w := newWindow(t, cert, "https://"+s.Addr().String())
 	w.size(320, 640)
 	w.open("/console/signin")
+	w.stands("id", "token")
 	w.press(chromedp.KeyEvent(testToken), chromedp.KeyEvent(kb.Enter))
 	list, err := c.one.Jobs(t.Context(), broker.JobFilter{Kinds: []string{"desktop check"}, States: []broker.JobState{broker.JobPending}})
 	if err != nil || len(list) != 1 {
