@@ -70,13 +70,18 @@ func (w *window) expect(status int64, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// keys types, as a person without a mouse does.
-func keys(parts ...string) []chromedp.Action[chromedp.Void] {
-	var out []chromedp.Action[chromedp.Void]
+// types what leads to another page with that status, as a person without a mouse does, from where the page
+// puts the keyboard: a browser obeys autofocus with its first picture, after the page was loaded.
+func (w *window) types(status int64, parts ...string) {
+	w.t.Helper()
+	waitFor(w.t, "the keyboard stands where the page puts it", func() bool {
+		return js[bool](w, `document.activeElement === (document.querySelector("[autofocus]") ?? document.body)`)
+	})
+	var steps []chromedp.Action[chromedp.Void]
 	for _, p := range parts {
-		out = append(out, chromedp.KeyEvent(p))
+		steps = append(steps, chromedp.KeyEvent(p))
 	}
-	return out
+	w.expect(status, steps...)
 }
 
 func (w *window) text() string {
@@ -105,9 +110,9 @@ func (w *window) becomes(part string) {
 
 func (w *window) focus(want string) {
 	w.t.Helper()
-	if on := js[string](w, `document.activeElement.id || document.activeElement.innerText`); on != want {
-		w.t.Errorf("the keyboard stands on %q, want %q", on, want)
-	}
+	waitFor(w.t, "the keyboard stands on "+want, func() bool {
+		return js[string](w, `document.activeElement?.id || document.activeElement?.innerText || ""`) == want
+	})
 }
 
 // js asks the browser itself; the page's own scripts stay off.
@@ -221,24 +226,24 @@ func TestJourneyInABrowser(t *testing.T) {
 	w.open("/")
 	w.needs("Sign in", "User name", "Password", "broker-1, site 1, cluster uk, london")
 	w.focus("user")
-	w.expect(http.StatusUnauthorized, keys("anna", kb.Tab, "wrong", kb.Enter)...)
+	w.types(http.StatusUnauthorized, "anna", kb.Tab, "wrong", kb.Enter)
 	w.needs("The user name or the password is not right.", "Reference 1-")
 	w.focus("password")
 	w.look("signin-refused")
 
-	w.expect(http.StatusOK, keys("p", kb.Enter)...)
+	w.types(http.StatusOK, "p", kb.Enter)
 	w.needs("New password", "Please choose a new one.", "Old password")
 	w.focus("password")
 	w.look("signin-new-password")
 	if old := js[string](w, `document.querySelector("#password").value`); old != "" {
 		t.Errorf("the old password stands in the page: %q", old)
 	}
-	w.expect(http.StatusBadRequest, keys("p", kb.Tab, "new", kb.Tab, "other", kb.Enter)...)
+	w.types(http.StatusBadRequest, "p", kb.Tab, "new", kb.Tab, "other", kb.Enter)
 	w.needs("The two new passwords are not the same.")
-	w.expect(http.StatusOK, keys("p", kb.Tab, "simple", kb.Tab, "simple", kb.Enter)...)
+	w.types(http.StatusOK, "p", kb.Tab, "simple", kb.Tab, "simple", kb.Enter)
 	w.needs("does not take this new password")
 
-	w.expect(http.StatusOK, keys("p", kb.Tab, "new", kb.Tab, "new", kb.Enter)...)
+	w.types(http.StatusOK, "p", kb.Tab, "new", kb.Tab, "new", kb.Enter)
 	w.needs("Waiting", "12 people are before you", "This page goes on by itself")
 	w.look("signin-waiting")
 	if url := js[string](w, `location.href + document.documentElement.outerHTML`); strings.Contains(url, "sw1.") {
@@ -330,12 +335,12 @@ func TestRoamingInABrowser(t *testing.T) {
 			uk.fill(t, setup)
 			w := newWindow(t, uk)
 			w.open("/signin")
-			w.expect(http.StatusOK, keys("anna", kb.Tab, "p", kb.Enter)...)
+			w.types(http.StatusOK, "anna", kb.Tab, "p", kb.Enter)
 			if name == "another site" {
 				w.needs("Continue the sign-in", "Another data centre has sent you here")
 				w.focus("Continue")
 				w.look("signin-ticket")
-				w.expect(http.StatusOK, keys(kb.Enter)...)
+				w.types(http.StatusOK, kb.Enter)
 			}
 			w.needs("Signed in as anna", "cluster us")
 			if at := js[string](w, `location.href`); at != home+"/desktops" {
@@ -344,7 +349,7 @@ func TestRoamingInABrowser(t *testing.T) {
 			w.base = home
 			w.open("/signin?ticket=st1.good.ticket") // typed by hand, or out of a mail
 			w.needs("Continue the sign-in")
-			w.expect(http.StatusUnauthorized, keys(kb.Enter)...)
+			w.types(http.StatusUnauthorized, kb.Enter)
 			w.needs("Please sign in with your password.", "Reference 1-used", "User name")
 		})
 	}
@@ -359,7 +364,7 @@ func TestPortalInABrowser(t *testing.T) {
 	w := newWindow(t, s)
 	w.base = strings.Replace(s.url, "127.0.0.1", "localhost", 1)
 	w.open("/")
-	w.expect(http.StatusOK, keys("anna", kb.Tab, "p", kb.Enter)...)
+	w.types(http.StatusOK, "anna", kb.Tab, "p", kb.Enter)
 	w.needs("Signed in as anna")
 	w.base = portal.url
 	w.open("/signin")
