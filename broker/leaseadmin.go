@@ -75,6 +75,9 @@ func (b *Broker) LeaseSettings() []LeaseSetting {
 // does: they count for the next connect at this broker, and within a second or two at all others (LS7).
 func (b *Broker) SetLeases(ctx context.Context, c LeaseChange, who string) ([]Change, error) {
 	arrived := time.Now()
+	if mode, _ := b.mode(); mode != modeNormal { // the setup at hand may be an older one
+		return nil, fmt.Errorf("%w: the setup is changed in the database, and this broker is in mode %s", ErrUnavailable, mode)
+	}
 	old, version, err := b.o.Store.Setup(ctx)
 	if err != nil {
 		return nil, err
