@@ -257,10 +257,12 @@ func (c *fiveBrokers) stoppedAndResumed(t *testing.T) {
 	})
 }
 
-// handOver stops broker 1 until another one has its job.
+// handOver stops broker 1 for longer than its lease, so that another one has its job. It is asked about that
+// once it goes on.
 func (c *fiveBrokers) handOver(t *testing.T, running func() jobLine) {
 	c.signal(c.brokers[0], syscall.SIGSTOP)
-	time.AfterFunc(stopFor(), func() { _ = c.brokers[0].cmd.Process.Signal(syscall.SIGCONT) })
+	pause(t.Context(), stopFor())
+	c.signal(c.brokers[0], syscall.SIGCONT)
 	c.until("another broker has the job", func() bool { j := running(); return j.SiteID > 1 })
 	c.until("broker 1 lives again", func() bool { return c.lines(1)[1].Live })
 }
