@@ -7,7 +7,7 @@ import (
 )
 
 // scanBatch bounds the desktops that one transaction of a scan writes: logins wait for it.
-const scanBatch = 500
+const scanBatch = 200
 
 // scanPlan is what a scan changes.
 type scanPlan struct {
