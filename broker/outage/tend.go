@@ -15,14 +15,7 @@ const releaseAfter = 5 * time.Second
 
 // tend keeps the files as the mode needs them, until ctx ends.
 func (s *Store) tend(ctx context.Context) {
-	t := time.NewTicker(judgeEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	every(ctx, judgeEvery, func(time.Time) {
 		switch l := s.files.Load(); {
 		case l == nil:
 			s.prepare(ctx)
@@ -31,7 +24,7 @@ func (s *Store) tend(ctx context.Context) {
 		case l.doubted.Load():
 			s.lookAt(ctx, l)
 		}
-	}
+	})
 }
 
 // prepare has leases ready when the first call needs them, for to make their file takes a moment, and looks

@@ -56,19 +56,12 @@ func (s *Store) probe(ctx context.Context) {
 // lookAround asks the other brokers while the database does not answer here, and as long as their
 // sessions can be asked for nowhere else.
 func (s *Store) lookAround(ctx context.Context) {
-	t := time.NewTicker(judgeEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	every(ctx, judgeEvery, func(time.Time) {
 		s.mu.Lock()
 		since := s.facts.since
 		s.mu.Unlock()
 		if since.IsZero() && !s.State().Mode.Local() || s.o.AskPeers == nil {
-			continue
+			return
 		}
 		bounded, cancel := context.WithTimeout(ctx, askPeers)
 		peers := s.o.AskPeers(bounded)
@@ -84,7 +77,7 @@ func (s *Store) lookAround(ctx context.Context) {
 			s.facts.peer = name
 		}
 		s.mu.Unlock()
-	}
+	})
 }
 
 // hasDatabase finds a broker that is normal and whose database has answered lately: after the first
@@ -126,17 +119,10 @@ func (s *Store) wakeUp() {
 
 // judge keeps the mode.
 func (s *Store) judge(ctx context.Context) {
-	t := time.NewTicker(judgeEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-t.C:
-			s.step(now)
-			s.releaseFiles(now)
-		}
-	}
+	every(ctx, judgeEvery, func(now time.Time) {
+		s.step(now)
+		s.releaseFiles(now)
+	})
 }
 
 // step goes on to the mode of this moment. From serving out of the files it goes to normal only while no
@@ -189,19 +175,26 @@ func (s *Store) gather() mode.Facts {
 // housekeep forgets what was copied before the host cache was last brought up to date, and copies of sessions
 // that are over.
 func (s *Store) housekeep(ctx context.Context) {
-	t := time.NewTicker(sweepEvery)
+	every(ctx, sweepEvery, func(now time.Time) {
+		if current := s.cache.Status().Current; s.State().Mode == mode.Normal {
+			s.node.copies.forget(current.Add(-copyMargin))
+		}
+		if err := s.node.sweep(ctx, now); err != nil && ctx.Err() == nil {
+			s.log.Warn("copies of old sessions could not be removed", "error", err)
+		}
+	})
+}
+
+// every does something again and again until ctx ends.
+func every(ctx context.Context, d time.Duration, do func(now time.Time)) {
+	t := time.NewTicker(d)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
-			if current := s.cache.Status().Current; s.State().Mode == mode.Normal {
-				s.node.copies.forget(current.Add(-copyMargin))
-			}
-			if err := s.node.sweep(ctx, now); err != nil && ctx.Err() == nil {
-				s.log.Warn("copies of old sessions could not be removed", "error", err)
-			}
+			do(now)
 		}
 	}
 }

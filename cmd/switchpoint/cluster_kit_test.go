@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,11 +160,16 @@ func (c *fiveBrokers) trust(peers []string) string {
 
 func (c *fiveBrokers) launch(name string) *process {
 	c.t.Helper()
-	p := &process{name: name, config: filepath.Join(c.dir, name+".toml"), log: filepath.Join(c.dir, name+".log"), socket: filepath.Join(c.dir, "state", name, admin.SocketName)}
+	p := c.process(name)
 	if err := p.launch("run", "-c", p.config, "--until-eof"); err != nil {
 		c.t.Fatal(err)
 	}
 	return p
+}
+
+// process is that of a node, not started yet.
+func (c *fiveBrokers) process(name string) *process {
+	return &process{name: name, config: filepath.Join(c.dir, name+".toml"), log: filepath.Join(c.dir, name+".log"), socket: filepath.Join(c.dir, "state", name, admin.SocketName)}
 }
 
 func (c *fiveBrokers) end() {
@@ -190,7 +196,13 @@ func (c *fiveBrokers) node(site int) string { return filepath.Dir(c.brokers[site
 // serveDemoDirectory runs the demo's directory in the test's own process.
 func serveDemoDirectory(t *testing.T) (address string) {
 	t.Helper()
-	d, err := demodir.New(demodir.Options{Listen: "127.0.0.1:0"})
+	return serveDirectoryAt(t, netip.MustParseAddr("127.0.0.1"))
+}
+
+// serveDirectoryAt is serveDemoDirectory on another address, for hosts of a network.
+func serveDirectoryAt(t *testing.T, ip netip.Addr) (address string) {
+	t.Helper()
+	d, err := demodir.New(demodir.Options{Listen: netip.AddrPortFrom(ip, 0).String()})
 	if err != nil {
 		t.Fatal(err)
 	}

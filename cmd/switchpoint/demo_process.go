@@ -33,6 +33,12 @@ func (p *process) launch(args ...string) error {
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
+	//nolint:gosec,noctx // it runs itself, with arguments of the demo; stop and kill end it
+	return p.launchAs(exec.Command(self, args...))
+}
+
+// launchAs is launch with a command that is ready to start.
+func (p *process) launchAs(cmd *exec.Cmd) error {
 	if err := os.MkdirAll(filepath.Dir(p.log), 0o755); err != nil {
 		return err
 	}
@@ -41,8 +47,6 @@ func (p *process) launch(args ...string) error {
 		return fmt.Errorf("open the log of %s: %w", p.name, err)
 	}
 	defer func() { _ = log.Close() }()
-	//nolint:gosec,noctx // it runs itself, with arguments of the demo; stop and kill end it
-	cmd := exec.Command(self, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// Its own group: Ctrl-C is for the demo, which then stops its children in order.
 	cmd.SysProcAttr = ownGroup()

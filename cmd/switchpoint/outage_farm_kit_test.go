@@ -6,12 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
-	"switchpoint/admin"
 	"switchpoint/directory/demodir"
 	"switchpoint/internal/realserver"
 )
@@ -200,48 +197,11 @@ func (f *farm) launchAll() {
 // launchOn starts a node on a host.
 func (f *farm) launchOn(host, name string) *process {
 	f.t.Helper()
-	p := &process{
-		name: name, config: filepath.Join(f.dir, name+".toml"), log: filepath.Join(f.dir, name+".log"),
-		socket: filepath.Join(f.dir, "state", name, admin.SocketName), done: make(chan struct{}),
-	}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	p := f.process(name)
+	if err := p.launchAs(f.host(host).Command(context.Background(), os.Args[0], "run", "-c", p.config, "--until-eof")); err != nil {
 		f.t.Fatal(err)
 	}
-	defer log.Close()
-	p.cmd = f.host(host).Command(context.Background(), os.Args[0], "run", "-c", p.config, "--until-eof")
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		f.t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
 	return p
-}
-
-// serveDirectoryAt is serveDemoDirectory, for hosts of a network.
-func serveDirectoryAt(t *testing.T, ip netip.Addr) (address string) {
-	t.Helper()
-	d, err := demodir.New(demodir.Options{Listen: netip.AddrPortFrom(ip, 0).String()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return d.Addr().String()
 }
 
 // syncCaches gives every broker a host cache of now.
