@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"switchpoint/broker"
+	"switchpoint/broker/storetest"
 )
 
 // owners makes n users with a desktop of their own each, signs them in, and returns their connects.
@@ -138,38 +138,5 @@ func leasesUnreadable(t *testing.T, d *databases) {
 		FROM (VALUES ('a', '[]', '[]', NULL), ('b', '{', '[]', NULL), ('c', '[]', '"no"', NULL), ('d', '[]', '[]', NULL), ('e', '', '', now()), ('f', 'x', '[]', NULL))
 			AS v (name, desktops, grants, removed)`)
 	said.Reset()
-	var users string
-	var c broker.LeaseCursor
-	for {
-		list, next, err := s.LeasesAfter(t.Context(), c, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		users += " "
-		for _, l := range list {
-			users += l.User
-		}
-		if c = next; len(list) < 2 {
-			break
-		}
-	}
-	if list, next, err := s.LeasesAfter(t.Context(), c, 2); users != " ad e" || !strings.HasSuffix(c.Key, "f") || len(list) != 0 || next != c || err != nil {
-		t.Errorf("copied%s, up to %+v, then %+v, %v", users, c, list, err)
-	}
-	for want, f := range map[string]broker.LeaseFilter{"ad": {}, "ade": {Removed: true}, "d": {Desktop: "d"}, "": {Desktop: "b"}} {
-		list, err := s.Leases(t.Context(), f)
-		got := ""
-		for _, l := range list {
-			got += l.User
-		}
-		if got != want || err != nil {
-			t.Errorf("%+v lists %q, want %q: %v", f, got, want, err)
-		}
-	}
-	if text := said.String(); strings.Count(text, "left out") != 5 || !strings.Contains(text, "count=3") || !strings.Contains(text, "00b: ") {
-		t.Errorf("said: %s", text)
-	}
-	if n, err := s.RemoveLeases(t.Context(), broker.LeaseFilter{Desktop: "b"}, broker.LogRow{}); n != 1 || err != nil {
-		t.Errorf("removed %d, %v", n, err)
-	}
+	storetest.UnreadableLeases(t, s, &said, "00000000-0000-7000-8000-00000000000f", "00b: ")
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchpoint/broker"
+	"switchpoint/broker/storetest"
 )
 
 func openTemp(t *testing.T) *Store {
@@ -63,40 +64,7 @@ func TestLeasesUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	said.Reset()
-	var users string
-	var c broker.LeaseCursor
-	for {
-		list, next, err := s.LeasesAfter(t.Context(), c, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		users += " "
-		for _, l := range list {
-			users += l.User
-		}
-		if c = next; len(list) < 2 {
-			break
-		}
-	}
-	if list, next, err := s.LeasesAfter(t.Context(), c, 2); users != " ad e" || c.Key != "f" || len(list) != 0 || next != c || err != nil {
-		t.Errorf("copied%s, up to %+v, then %+v, %v", users, c, list, err)
-	}
-	for want, f := range map[string]broker.LeaseFilter{"ad": {}, "ade": {Removed: true}, "d": {Desktop: "d"}, "": {Desktop: "b"}} {
-		list, err := s.Leases(t.Context(), f)
-		got := ""
-		for _, l := range list {
-			got += l.User
-		}
-		if got != want || err != nil {
-			t.Errorf("%+v lists %q, want %q: %v", f, got, want, err)
-		}
-	}
-	if text := said.String(); strings.Count(text, "left out") != 5 || !strings.Contains(text, "count=3") || !strings.Contains(text, "lease b: ") {
-		t.Errorf("said: %s", text)
-	}
-	if n, err := s.RemoveLeases(t.Context(), broker.LeaseFilter{Desktop: "b"}, broker.LogRow{}); n != 1 || err != nil {
-		t.Errorf("removed %d, %v", n, err)
-	}
+	storetest.UnreadableLeases(t, s, &said, "f", "lease b: ")
 }
 
 // TestLeasePlans asks SQLite how it goes about the statements on leases: each has an index, and none sorts.

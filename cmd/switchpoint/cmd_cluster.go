@@ -14,17 +14,8 @@ import (
 )
 
 func clusterCommand() *cobra.Command {
-	list := clusterListCommand()
-	cmd := &cobra.Command{
-		Use:   "cluster",
-		Short: "The brokers that share one database",
-		Long:  list.Long,
-		Args:  noArgs,
-		RunE:  list.RunE,
-	}
-	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, clusterStatusCommand(), clusterRemoveCommand(), clusterLeaveCommand())
-	return cmd
+	return listGroup("cluster", "The brokers that share one database", clusterListCommand(),
+		clusterStatusCommand(), clusterRemoveCommand(), clusterLeaveCommand())
 }
 
 // clusterColumns are those of Cluster Management.

@@ -13,17 +13,8 @@ import (
 )
 
 func desktopsCommand() *cobra.Command {
-	list := desktopsListCommand()
-	cmd := &cobra.Command{
-		Use:   "desktops",
-		Short: "Desktops with their pools, states and users; maintenance",
-		Long:  list.Long,
-		Args:  noArgs,
-		RunE:  list.RunE,
-	}
-	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, desktopShowCommand(), desktopPoolsCommand(), desktopMaintenanceCommand(), desktopReleaseCommand())
-	return cmd
+	return listGroup("desktops", "Desktops with their pools, states and users; maintenance", desktopsListCommand(),
+		desktopShowCommand(), desktopPoolsCommand(), desktopMaintenanceCommand(), desktopReleaseCommand())
 }
 
 func desktopColumns() []column[broker.DesktopStatus] {

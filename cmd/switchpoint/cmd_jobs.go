@@ -9,17 +9,8 @@ import (
 )
 
 func jobsCommand() *cobra.Command {
-	list := jobsListCommand()
-	cmd := &cobra.Command{
-		Use:   "jobs",
-		Short: "The job queue that the brokers of a cluster work off together",
-		Long:  list.Long,
-		Args:  noArgs,
-		RunE:  list.RunE,
-	}
-	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, jobsCancelCommand(), jobsRunCommand())
-	return cmd
+	return listGroup("jobs", "The job queue that the brokers of a cluster work off together", jobsListCommand(),
+		jobsCancelCommand(), jobsRunCommand())
 }
 
 // jobColumns are those of the Job Queue.

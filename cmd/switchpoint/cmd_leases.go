@@ -16,17 +16,8 @@ import (
 )
 
 func leasesCommand() *cobra.Command {
-	list := leasesListCommand()
-	cmd := &cobra.Command{
-		Use:   "leases",
-		Short: "Results of connects that count without the database",
-		Long:  list.Long,
-		Args:  noArgs,
-		RunE:  list.RunE,
-	}
-	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, leasesShowCommand(), leasesRemoveCommand(), leasesRefreshCommand(), leasesSettingsCommand())
-	return cmd
+	return listGroup("leases", "Results of connects that count without the database", leasesListCommand(),
+		leasesShowCommand(), leasesRemoveCommand(), leasesRefreshCommand(), leasesSettingsCommand())
 }
 
 func leaseColumns() []column[leaseLine] {

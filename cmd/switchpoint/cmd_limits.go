@@ -10,17 +10,8 @@ import (
 )
 
 func limitsCommand() *cobra.Command {
-	list := limitsListCommand()
-	cmd := &cobra.Command{
-		Use:   "limits",
-		Short: "Who may not sign in for a while",
-		Long:  list.Long,
-		Args:  noArgs,
-		RunE:  list.RunE,
-	}
-	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, limitsLiftCommand(), limitsBlockCommand())
-	return cmd
+	return listGroup("limits", "Who may not sign in for a while", limitsListCommand(),
+		limitsLiftCommand(), limitsBlockCommand())
 }
 
 func limitColumns() []column[limitLine] {

@@ -14,17 +14,8 @@ import (
 )
 
 func redirectCommand() *cobra.Command {
-	list := redirectListCommand()
-	cmd := &cobra.Command{
-		Use:   "redirect",
-		Short: "Whose home: the rules that send users to other clusters",
-		Long:  list.Long,
-		Args:  noArgs,
-		RunE:  list.RunE,
-	}
-	cmd.Flags().AddFlagSet(list.Flags())
-	cmd.AddCommand(list, redirectTestCommand())
-	return cmd
+	return listGroup("redirect", "Whose home: the rules that send users to other clusters", redirectListCommand(),
+		redirectTestCommand())
 }
 
 func redirectListCommand() *cobra.Command {

@@ -93,6 +93,15 @@ func buildVersion() string {
 	return "(devel)"
 }
 
+// listGroup is a group of commands that lists, with the flags of its list, when none of them is named.
+func listGroup(use, short string, list *cobra.Command, others ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: list.Long, Args: noArgs, RunE: list.RunE}
+	cmd.Flags().AddFlagSet(list.Flags())
+	cmd.AddCommand(list)
+	cmd.AddCommand(others...)
+	return cmd
+}
+
 // noArgs refuses positional arguments as a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
