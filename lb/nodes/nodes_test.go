@@ -73,7 +73,10 @@ func TestPartition(t *testing.T) {
 		t.Error("the twin has lost what it had")
 	}
 	w.partition(false)
-	w.until("the twin has what was bound meanwhile", func() bool { return b.has(1, 0, 100) && a.of("lb-2").InTouch })
+	w.until("the twin has what was bound meanwhile, and said so", func() bool {
+		s := a.of("lb-2")
+		return b.has(1, 0, 100) && s.InTouch && s.Trouble == ""
+	})
 	if full() != before {
 		t.Error("everything was told, though the journal had it all")
 	}
