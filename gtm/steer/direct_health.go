@@ -6,14 +6,17 @@ import (
 	"slices"
 
 	"switchpoint/healthcheck"
+	"switchpoint/healthcheck/isalive"
 )
 
 // health is what the states of its members make of a pool. By the first row that applies, where
 // need = ceil(up_thresh * members) and a member is out when it is down, draining or in maintenance,
-// and planned when it is out by a person's word: draining, maintenance, or an override.
+// and planned when it is out by a person's word: draining, maintenance, or an override. One that steps aside,
+// as a broker does that alone has lost its database, goes the same way: it refuses everybody, by its own word.
 //
 //	nobody may be answered, every member planned      planned
 //	nobody may be answered                            ill
+//	nobody but members that step aside                planned
 //	nobody but members whose state is unknown         unclear
 //	nobody but members whose traffic fails            ill
 //	members - out >= need                             well
@@ -37,6 +40,7 @@ type measurement struct {
 	serving []int
 	rule    string // why these serve
 	ejected bool   // those are down and serve only because their traffic fails
+	aside   bool   // those step aside
 	up      int    // members that are not out
 	need    int    // how many the threshold wants
 }
@@ -57,6 +61,7 @@ func measure(room []int, upThresh float64, status []healthcheck.Status) measurem
 	first := healthcheck.Unknown
 	if len(m.serving) > 0 {
 		first = status[m.serving[0]].State // Serving never mixes states
+		m.aside = stepsAside(&status[m.serving[0]])
 	}
 	m.ejected = first == healthcheck.Down
 	switch {
@@ -64,6 +69,8 @@ func measure(room []int, upThresh float64, status []healthcheck.Status) measurem
 		m.health = planned
 	case len(m.serving) == 0 || m.ejected:
 		m.health = ill
+	case m.aside:
+		m.health = planned
 	case first == healthcheck.Unknown:
 		m.health = unclear
 	case m.up >= m.need:
@@ -85,15 +92,21 @@ func (m *measurement) prefer(good []int) {
 	}
 }
 
-// isPlanned says whether a member is out because a person said so.
+// isPlanned says whether a member is out because a person said so, or it does itself.
 func isPlanned(s *healthcheck.Status) bool {
 	switch s.State {
 	case healthcheck.Draining, healthcheck.Maintenance:
 		return true
+	case healthcheck.Overloaded:
+		return stepsAside(s)
 	case healthcheck.Down:
 		return s.Source == healthcheck.FromOverride
 	}
 	return false
+}
+
+func stepsAside(s *healthcheck.Status) bool {
+	return s.State == healthcheck.Overloaded && isalive.StepsAside(s.Load.Mode)
 }
 
 // thin says by how much a pool is below its threshold.

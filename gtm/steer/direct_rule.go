@@ -16,6 +16,7 @@ import (
 //	                                                                              because of its health
 //	                                                                              before: fifth
 //	traffic           all are down, some only because traffic fails     out       sixth
+//	aside             all who could serve step aside: they refuse       out       seventh
 //	manual resume     it went because of its health, nobody released    out       third
 //	failback delay    it is well again, not for long enough             out       second
 //	threshold         fewer members are up than up_thresh wants         out       first
@@ -38,6 +39,7 @@ const (
 	unknown
 	unknownGone // unknown, and gone when it was known last
 	trafficFails
+	allAside
 	belowThreshold
 )
 
@@ -45,12 +47,12 @@ const (
 func (v verdict) String() string {
 	return [...]string{
 		"in", "forced up", "forced out", "mode", "demotion limit", "down", "manual resume",
-		"failback delay", "unknown", "unknown", "traffic", "threshold",
+		"failback delay", "unknown", "unknown", "traffic", "aside", "threshold",
 	}[v]
 }
 
 // resorts are the kinds of last resort, the best first.
-var resorts = [...]verdict{belowThreshold, waiting, held, unknown, unknownGone, trafficFails}
+var resorts = [...]verdict{belowThreshold, waiting, held, unknown, unknownGone, trafficFails, allAside}
 
 // decide finds the row of a pool. demote and comeBack have brought its past up to date.
 func (m *making) decide(i int) {
@@ -75,6 +77,8 @@ func (m *making) decide(i int) {
 		v.out(unknown, "nothing is known of the datacenter yet")
 	case h.ejected:
 		v.out(trafficFails, "all its members are down, some only because their traffic fails")
+	case h.aside:
+		v.out(allAside, "its members step aside: they leave their work to those who have their database")
 	case past.gone && past.held:
 		v.out(held, "it went out because of its health, and waits since then for an operator to release it (manual_resume); now: "+h.rule)
 	case past.gone && !past.well.IsZero():

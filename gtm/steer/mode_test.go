@@ -48,6 +48,31 @@ func TestModeInsideAPool(t *testing.T) {
 	f("us:in 1,2,3; uk:in 1") // it cannot carry more
 }
 
+// TestAllStepAside: a datacenter all of whose brokers step aside for those that have their database refuses
+// everybody. It goes at once, without a hold, and comes back with the first that takes logins again; where all
+// do so, they are what there is.
+func TestAllStepAside(t *testing.T) {
+	requirement.Req(t, "DC7")
+	p := newPlay(t, cb(pools(2, 2), func(n *Name) { n.ManualResume, n.FailbackDelay = true, time.Minute }))
+	f := func(want string, which ...string) {
+		t.Helper()
+		p.give(healthcheck.Status{State: overloaded, Load: healthcheck.Load{Active: -1, Capacity: -1, Mode: "draining"}}, which...)
+		p.direct()
+		p.want(want)
+	}
+	p.says("normal", "us", "uk").direct()
+	f("us:in 2; uk:in 1,2", "us1")
+	f("us:aside; uk:in 1,2", "us1", "us2")
+	p.sheds(0, 0)
+	p.says("normal", "us2")
+	f("us:in 2; uk:in 1,2", "us1")
+	p.set(overloaded, "us2") // it is busy, which is another thing
+	f("us:in 2; uk:in 1,2", "us1")
+	p.set(down, "us2")
+	f("us:aside; uk:in 1,2", "us1")
+	f("us:aside! 1,2; uk:aside! 1,2", "us", "uk")
+}
+
 // TestModesMoveNobody: without prefer_normal a datacenter keeps its clients, whatever its members say.
 func TestModesMoveNobody(t *testing.T) {
 	p := newPlay(t, cb(pools(2, 2), func(n *Name) { n.UpThresh, n.ManualResume, n.FailbackDelay = 1, true, time.Minute }))
