@@ -98,6 +98,9 @@ func (b *Broker) start(ctx context.Context, req ConnectRequest, s Session, offer
 		ids[i] = c.ID
 	}
 	targets, err := b.o.Store.StartTargets(ctx, ids)
+	if errors.Is(err, ErrNoStarts) {
+		return fmt.Errorf("%w, and %w", errUnreachable, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrUnavailable: the database did not answer in time or cannot be written.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrNoStarts: desktops are not started for as long as the broker works without its database.
+	ErrNoStarts = errors.New("desktops are not started without the database")
 	// ErrFenced: a later broker process has taken over this site id; this one must stop.
 	ErrFenced = errors.New("site id taken over by a later process")
 	// ErrKeyReused: the Idempotency-Key was used before for something else.

@@ -124,10 +124,23 @@ func (n *node) look(ctx context.Context, id string) (known, over bool, err error
 	return true, over, nil
 }
 
-// sweep forgets copies of sessions that are over, a bounded number at a time.
+// sweepMost is how many copies one transaction forgets.
+const sweepMost = 1000
+
+// sweep forgets copies of sessions that are over.
 func (n *node) sweep(ctx context.Context, now time.Time) error {
-	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM session WHERE token_hash IN (SELECT token_hash FROM session WHERE ends_at <= ? LIMIT 1000)`, now.UnixMilli())
-		return err
-	}, nil)
+	for gone := int64(sweepMost); gone == sweepMost; {
+		err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			r, err := tx.ExecContext(ctx, `DELETE FROM session WHERE token_hash IN (SELECT token_hash FROM session WHERE ends_at <= ? LIMIT ?)`, now.UnixMilli(), sweepMost)
+			if err != nil {
+				return err
+			}
+			gone, err = r.RowsAffected()
+			return err
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ func newServing(t *testing.T, outageMode string, maxAge time.Duration) *world {
 // TestWhatServes: the host cache serves when it can be used, else leases do, and each alone where it is
 // configured so (DC8).
 func TestWhatServes(t *testing.T) {
-	covers.Req(t, "DC8")
+	covers.Req(t, "DC8", "HC1")
 	for _, tc := range []struct {
 		name, mode string
 		maxAge     time.Duration

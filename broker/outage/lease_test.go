@@ -238,7 +238,7 @@ func (w *world) servesLeased(t *testing.T, s broker.Session, hashes ...[32]byte)
 	if why := w.reasons(r.Log.Ref); !strings.Contains(why, "this user has none: it was not connected to within 14 days") {
 		t.Errorf("his explanation: %q", why)
 	}
-	if _, err := w.StartTargets(t.Context(), []string{id.Desktop}); !errors.Is(err, broker.ErrUnavailable) {
+	if _, err := w.StartTargets(t.Context(), []string{id.Desktop}); !errors.Is(err, broker.ErrNoStarts) {
 		t.Errorf("a desktop that is off: %v", err)
 	}
 	if _, err := w.AgentBeats(t.Context(), make([]broker.AgentBeat, 1)); !errors.Is(err, broker.ErrUnavailable) {

@@ -16,7 +16,7 @@ import (
 // TestLeaseTerms: what is over, was removed, is somebody else's now, counts for another client or came after
 // the last synchronisation leads nowhere, and the refusal says so.
 func TestLeaseTerms(t *testing.T) {
-	covers.Req(t, "LS1", "LS3", "LS8")
+	covers.Req(t, "LS1", "LS2", "LS3", "LS8")
 	w := newLeased(t)
 	w.give("bert", "dora", "emil", "fred", "gina", "hugo")
 	anna, _ := w.earn("anna", "anna-pc", "tc-1")
@@ -26,6 +26,7 @@ func TestLeaseTerms(t *testing.T) {
 		t.Fatalf("%+v", out)
 	}
 	exec(`UPDATE lease SET recorded_at = now() - interval '14 days', expires_at = now() - interval '1 second', changed_at = now() WHERE user_name = 'fred'`)
+	exec(`UPDATE lease SET recorded_at = now() - interval '13 days', expires_at = now() + interval '1 day', changed_at = now() WHERE user_name = 'emil'`)
 	if n, err := w.RemoveLeases(t.Context(), broker.LeaseFilter{User: "dora"}, row(broker.LogCluster, "")); err != nil || n != 2 {
 		t.Fatal(n, err)
 	}

@@ -68,7 +68,7 @@ func openNode(ctx context.Context, path string) (*node, error) {
 		return nil, err
 	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
-		"_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(FULL)", "trusted_schema(0)", "temp_store(2)"}, "_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(2000)", "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(FULL)", "trusted_schema(0)", "temp_store(2)"}, "_txlock": {"immediate"},
 	}.Encode()}
 	db, err := sql.Open("sqlite", u.String())
 	if err != nil {
@@ -76,7 +76,11 @@ func openNode(ctx context.Context, path string) (*node, error) {
 	}
 	db.SetMaxOpenConns(4) // the writer, and those that read
 	n := &node{db: db, queue: make(chan nodeWrite, queueMost), over: make(chan struct{})}
-	if err := n.upgrade(ctx); err != nil {
+	err = n.upgrade(ctx)
+	if err == nil {
+		err = n.returnsRoom(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
 	return n, nil

@@ -8,11 +8,13 @@ import (
 	"switchpoint/broker"
 	"switchpoint/broker/outage/hostcache"
 	"switchpoint/broker/outage/mode"
+	"switchpoint/internal/covers"
 )
 
 // TestThroughAnOutage: the database is killed under a broker, everybody gets in, and afterwards the
 // database has all of it.
 func TestThroughAnOutage(t *testing.T) {
+	covers.Req(t, "HC1")
 	w := newWorld(t)
 	if out, err := w.cache.Sync(t.Context()); err != nil || out.Result == hostcache.Empty {
 		t.Fatal(out, err)

@@ -197,14 +197,12 @@ func (s *Store) Logout(ctx context.Context, id string, log broker.LogRow) (int, 
 		func(ctx context.Context, l *local) (int, error) { return l.logout(ctx, id, log) })
 }
 
-var errNoStart = fmt.Errorf("%w: desktops are not started without the database", broker.ErrUnavailable)
-
 // StartTargets implements broker.Store: a connect that finds its desktop switched off does not wait for
 // a database that is away.
 func (s *Store) StartTargets(ctx context.Context, desktops []string) ([]broker.StartTarget, error) {
 	return call(ctx, s, reading,
 		func(ctx context.Context) ([]broker.StartTarget, error) { return s.Primary.StartTargets(ctx, desktops) },
-		func(context.Context, *local) ([]broker.StartTarget, error) { return nil, errNoStart })
+		func(context.Context, *local) ([]broker.StartTarget, error) { return nil, broker.ErrNoStarts })
 }
 
 // Assigned implements broker.Store.

@@ -94,7 +94,7 @@ func (s *Store) caughtUp(l *local) bool {
 
 // doubt has a host cache looked at that did not take a call as a file does that is whole.
 func (l *local) doubt(err error) {
-	whole := !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, errNoStart) || errors.Is(err, context.Canceled)
+	whole := !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, context.Canceled)
 	if !whole && !l.leases.alone() && time.Since(l.looked()) > cacheAgain {
 		l.doubted.Store(true)
 	}

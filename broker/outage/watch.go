@@ -173,7 +173,7 @@ func (s *Store) gather() mode.Facts {
 }
 
 // housekeep forgets what was copied before the host cache was last brought up to date, and copies of sessions
-// that are over.
+// that are over, and leaves no more of an outage on the disk than is needed.
 func (s *Store) housekeep(ctx context.Context) {
 	every(ctx, sweepEvery, func(now time.Time) {
 		if current := s.cache.Status().Current; s.State().Mode == mode.Normal {
@@ -182,6 +182,7 @@ func (s *Store) housekeep(ctx context.Context) {
 		if err := s.node.sweep(ctx, now); err != nil && ctx.Err() == nil {
 			s.log.Warn("copies of old sessions could not be removed", "error", err)
 		}
+		s.giveBack(ctx)
 	})
 }
 
