@@ -41,14 +41,31 @@ func (s *Store) waits(what string) error {
 	if !s.facts.good.IsZero() {
 		return nil
 	}
-	return fmt.Errorf("%w: %s, and it has not answered since %s UTC. What works without it: all lists but that of jobs, outage force, drain, "+
+	return fmt.Errorf("%w: %s, and it has not answered since %s UTC. What works without it: all lists but those of jobs and leases, outage force, drain, "+
 		"limits block and lift, desktops maintenance and release, assignments add", broker.ErrUnavailable, what, s.facts.answered.UTC().Format(time.TimeOnly))
 }
 
 const (
 	inQueue    = "the job queue is in the database"
 	inDatabase = "this is done in the database"
+	inLeases   = "the leases of the cluster are in the database"
 )
+
+// Leases implements broker.Store.
+func (s *Store) Leases(ctx context.Context, f broker.LeaseFilter) ([]broker.Lease, error) {
+	if err := s.waits(inLeases); err != nil {
+		return nil, err
+	}
+	return s.Primary.Leases(ctx, f)
+}
+
+// RemoveLeases implements broker.Store.
+func (s *Store) RemoveLeases(ctx context.Context, f broker.LeaseFilter, log broker.LogRow) (int, error) {
+	if err := s.waits(inDatabase); err != nil {
+		return 0, err
+	}
+	return s.Primary.RemoveLeases(ctx, f, log)
+}
 
 // Jobs implements broker.Store.
 func (s *Store) Jobs(ctx context.Context, f broker.JobFilter) ([]broker.Job, error) {
