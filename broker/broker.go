@@ -180,9 +180,6 @@ func (b *Broker) Cluster() string { return b.cfg.Cluster }
 // Brokers lists the members of the cluster.
 func (b *Broker) Brokers(ctx context.Context) ([]NodeStatus, error) { return b.o.Store.Brokers(ctx) }
 
-// RedirectOrigins lists the origins of all destinations: a browser may be sent there.
-func (b *Broker) RedirectOrigins() []string { return b.table.Load().origins }
-
 // newRow starts the log row of one request.
 func (b *Broker) newRow(kind, clientAddr, clientName string) LogRow {
 	return LogRow{ID: newID(), Ref: newRef(b.cfg.SiteID), Kind: kind, ClientAddr: clientAddr, ClientName: clip(clientName), SiteID: b.cfg.SiteID}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"switchpoint/healthcheck"
+	"switchpoint/healthcheck/isalive"
 	"switchpoint/redirect"
 )
 
@@ -41,10 +42,10 @@ func (b *Broker) homeQuestion(ctx context.Context, t *table, who identity, down 
 }
 
 // availability answers from one snapshot whether a destination can take logins (RD7). Up and
-// overloaded can: overloaded still serves, and nobody else is that user's home. Unknown counts
-// as available too: nothing has been measured yet (a destination was just added), and a refusal
-// would be certain harm where the redirect is only possible harm. Without a health room in the
-// process everything is unknown.
+// overloaded can: overloaded still serves, and nobody else is that user's home. One whose brokers all step
+// aside refuses everybody. Unknown counts as available too: nothing has been measured yet (a destination was
+// just added), and a refusal would be certain harm where the redirect is only possible harm. Without a
+// health room in the process everything is unknown.
 func (b *Broker) availability(t *table) func(string) (bool, string) {
 	if b.o.Ref == nil || b.o.Snapshot == nil {
 		return nil
@@ -60,6 +61,6 @@ func (b *Broker) availability(t *table) func(string) (bool, string) {
 		if s.Reason != "" {
 			why += ": " + s.Reason
 		}
-		return s.State == healthcheck.Up || s.State == healthcheck.Overloaded || s.State == healthcheck.Unknown, why
+		return s.State == healthcheck.Up || s.State == healthcheck.Unknown || s.State == healthcheck.Overloaded && !isalive.StepsAside(s.Load.Mode), why
 	}
 }

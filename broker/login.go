@@ -30,6 +30,7 @@ type LoginResult struct {
 	Offers   []Offer
 	Redirect string   // URL of the home cluster
 	Ticket   string   // with Redirect: what the home cluster takes in place of the password; may be empty
+	Home     string   // with Ticket: the name of the destination
 	Prompt   *Prompt  // the user has to say more: the same request again, with the answer
 	Waiting  *Waiting // the login keeps its place; its outcome is asked for later
 	Refusal  *Refusal
@@ -230,7 +231,8 @@ func (b *Broker) recordLogin(ctx context.Context, a *attempt, rec LoginRecord) (
 	b.redirects.spent(a, out)
 	switch {
 	case out.Redirect != "":
-		return LoginResult{Redirect: out.Redirect, Ticket: a.home.to(out.Redirect), Ref: a.row.Ref}, ""
+		home := a.home.to(out.Redirect)
+		return LoginResult{Redirect: out.Redirect, Ticket: home.ticket, Home: home.name, Ref: a.row.Ref}, ""
 	case out.Session == nil: // the store has written the refusal
 		return LoginResult{Refusal: refusal(rec.NewSession.EmptyCode, a.row.Ref)}, ""
 	}

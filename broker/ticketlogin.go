@@ -19,14 +19,14 @@ var ErrTicketUsed = errors.New("the ticket was used before")
 const ticketKeep = time.Hour
 
 // homeward is where a login is sent, and what with.
-type homeward struct{ url, ticket string }
+type homeward struct{ url, ticket, name string }
 
-// to gives the ticket for that URL; none when the login was sent elsewhere before.
-func (h homeward) to(url string) string {
+// to is h where it leads to that URL; else the login was sent elsewhere before, and nothing goes along.
+func (h homeward) to(url string) homeward {
 	if h.url != url {
-		return ""
+		return homeward{url: url}
 	}
-	return h.ticket
+	return h
 }
 
 // proof is what shows who signs in: the password, or the ticket in its place.
@@ -71,7 +71,7 @@ func (b *Broker) takesNone(d redirect.Destination) string {
 
 // sendHome makes the ticket with which a user goes to d. Without one he signs in there by himself.
 func (b *Broker) sendHome(a *attempt, d redirect.Destination, who identity) homeward {
-	h := homeward{url: d.URL}
+	h := homeward{url: d.URL, name: d.Name}
 	why := b.ticketLess(d, who)
 	if why == "" {
 		now := time.Now()

@@ -24,7 +24,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	s.answerLogin(w, s.logins.Login(r.Context(), broker.LoginRequest{
+	s.answerLogin(w, r, body, s.logins.Login(r.Context(), broker.LoginRequest{
 		User: body.User, Password: body.Password, NewPassword: body.NewPassword, Ticket: body.Ticket, Directory: body.Directory,
 		ClientName: clientName(body.Client), ClientAddr: s.clientAddr(r), Key: key, Arrived: arrived,
 	}))
@@ -33,7 +33,15 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 // loginOutcome is GET /api/v1/login/ID: how the login ended that waits under this id, or that it
 // still waits. Any broker of the cluster answers it.
 func (s *Server) loginOutcome(w http.ResponseWriter, r *http.Request) {
-	s.answerLogin(w, s.logins.LoginOutcome(r.Context(), r.PathValue("id")))
+	id := r.PathValue("id")
+	if home, there, ok := ofHome(id); ok {
+		o := onward{server: s, r: r}
+		status, out := o.poll(home, there)
+		s.writeLogin(w, status, out)
+		return
+	}
+	body := LoginRequest{Client: Client{NoRedirect: r.URL.Query().Has(noRedirect)}}
+	s.answerLogin(w, r, body, s.logins.LoginOutcome(r.Context(), id))
 }
 
 // check refuses what says two things, or nothing. A name without a password is no matter of form:
@@ -52,10 +60,24 @@ func (b LoginRequest) check() *requestError {
 	return &requestError{http.StatusBadRequest, codeBadRequest, text}
 }
 
-// answerLogin writes a login step.
-func (s *Server) answerLogin(w http.ResponseWriter, res broker.LoginResult) {
+// answerLogin writes a login step of this cluster, or what becomes of it at home.
+func (s *Server) answerLogin(w http.ResponseWriter, r *http.Request, body LoginRequest, res broker.LoginResult) {
 	status, out := loginAnswer(res)
 	out.Broker = s.self()
+	switch {
+	case !body.Client.NoRedirect:
+	case out.Redirect != nil:
+		o := onward{server: s, r: r, signIn: body}
+		if there, answer, ok := o.home(res); ok {
+			status, out = there, answer
+		}
+	case out.Poll != "":
+		out.Poll += "?" + noRedirect + "=1"
+	}
+	s.writeLogin(w, status, out)
+}
+
+func (s *Server) writeLogin(w http.ResponseWriter, status int, out LoginResponse) {
 	if out.Reason != nil {
 		retryAfter(w, out.Reason.RetryAfter)
 	}

@@ -16,6 +16,8 @@ type LoginRequest struct {
 type Client struct {
 	Name    string `json:"name,omitempty"`
 	Version string `json:"version,omitempty"`
+	// NoRedirect says that it cannot follow a redirect: its broker goes to the home cluster for it.
+	NoRedirect bool `json:"no_redirect,omitempty"`
 }
 
 // Results of a login step (LG5).

@@ -61,6 +61,9 @@ func loginStatuses(more map[int]status) map[int]status {
 
 // sessionStatuses are the refusals of what needs a session.
 func sessionStatuses(more map[int]status) map[int]status {
+	if _, ok := more[403]; !ok {
+		more[403] = status{text: "The home cluster that the token is of cannot be reached.", body: api.ErrorResponse{}}
+	}
 	more[401] = status{text: "The session has ended, or the token is none.", body: api.ErrorResponse{}}
 	more[500] = status{text: "Something went wrong in the broker.", body: api.ErrorResponse{}}
 	more[503] = status{text: "The broker cannot now; again after Retry-After.", body: api.ErrorResponse{}}
@@ -73,7 +76,7 @@ func operations() []operation {
 	return []operation{
 		{
 			method: "post", path: "/api/v1/login", id: "login", tag: "client", summary: "Sign in: one step",
-			text:   "Either user and password or the ticket of a redirect. A prompt is answered by the same request with new_password added, and with a key of its own.",
+			text:   "Either user and password or the ticket of a redirect. A prompt is answered by the same request with new_password added, and with a key of its own. For a client that says no_redirect the broker goes to the home cluster, where it can: token and poll are then good at this cluster alone.",
 			header: []string{"Idempotency-Key"}, request: api.LoginRequest{}, statuses: badRequest(loginStatuses(map[int]status{})), codes: ofLogin,
 		},
 		{
@@ -91,7 +94,7 @@ func operations() []operation {
 			statuses: badRequest(sessionStatuses(map[int]status{
 				200: {text: "Where it is.", body: api.ConnectResponse{}},
 				202: {text: "It is being started: the same request again, with the same key, to poll after Retry-After.", body: api.ConnectResponse{}},
-				403: {text: "A policy says no.", body: api.ErrorResponse{}},
+				403: {text: "A policy says no, or the home cluster that the token is of cannot be reached.", body: api.ErrorResponse{}},
 				404: {text: "This desktop is not offered to the user.", body: api.ErrorResponse{}},
 				409: {text: "The desktop cannot be had now.", body: api.ErrorResponse{}},
 				422: {text: "The Idempotency-Key was used for something else.", body: api.ErrorResponse{}},

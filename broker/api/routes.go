@@ -25,9 +25,9 @@ func (s *Server) routes() http.Handler {
 	}{
 		{"POST " + pathLogin, "login", s.login},
 		{"GET " + pathLogin + "/{id}", "login_outcome", s.loginOutcome},
-		{"GET /api/v1/offers", "offers", s.offers},
-		{"POST " + pathConnect, "connect", s.connect},
-		{"POST /api/v1/logout", "logout", s.logout},
+		{"GET /api/v1/offers", "offers", s.orHome(s.offers)},
+		{"POST " + pathConnect, "connect", s.orHome(s.connect)},
+		{"POST /api/v1/logout", "logout", s.orHome(s.logout)},
 		{"GET " + pathOpenAPI, "openapi", s.openAPI},
 		{"POST " + agent.PathEnrol, "agent_enrol", s.agentEnrol},
 		{"POST " + agent.PathHeartbeat, "agent_heartbeat", s.agentHeartbeat},

@@ -69,6 +69,8 @@ func (s *schemas) ref(t reflect.Type) object {
 		return object{"type": "array", "items": s.ref(t.Elem())}
 	case reflect.String:
 		return object{"type": "string"}
+	case reflect.Bool:
+		return object{"type": "boolean"}
 	case reflect.Int:
 		return object{"type": "integer"}
 	case reflect.Float64:

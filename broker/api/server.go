@@ -62,6 +62,7 @@ type Server struct {
 	pages      *pages
 	tls        bool
 	adminToken string
+	homes      homes
 	listeners  []net.Listener
 	http       *http.Server
 }
@@ -145,6 +146,7 @@ func (s *Server) Addrs() []net.Addr {
 
 // Run serves until ctx ends, then lets the requests under way finish.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.homes.close()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.listeners {
 		g.Go(func() error {

@@ -50,6 +50,7 @@ that flag the new one is asked for on the terminal.`,
 	f.StringVar(&passwordFile, "password-file", "", "file with the password (- is standard input)")
 	f.StringVar(&newPasswordFile, "new-password-file", "", "file with the new password, should one be asked for")
 	f.BoolVar(&o.OffersOnly, "offers", false, "list what is offered, connect to nothing")
+	f.BoolVar(&o.Client.NoRedirect, "no-redirect", false, "have the broker go to the home cluster, as for a client that cannot follow a redirect")
 	f.DurationVar(&o.Timeout, "timeout", 130*time.Second, "give up after")
 	return cmd
 }
@@ -71,7 +72,7 @@ func loginOptions(cmd *cobra.Command, o *client.Options, source, passwordFile, n
 	if newPasswordFile == "-" {
 		return usagef(cmd, "--new-password-file is a file; standard input may have the password")
 	}
-	o.Client = api.Client{Name: "switchpoint login", Version: buildVersion()}
+	o.Client.Name, o.Client.Version = "switchpoint login", buildVersion()
 	var err error
 	if o.Password, err = readPassword(cmd, passwordFile); err != nil {
 		return err

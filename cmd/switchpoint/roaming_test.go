@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,14 @@ func TestRoaming(t *testing.T) {
 		t.Fatalf("a thin client: %+v, %v", out, err)
 	}
 
+	// One that cannot follow a redirect gets there through the uk, with the ticket: the us does not know the password.
+	out, err = client.Login(t.Context(), client.Options{
+		URL: w.url("uk"), CA: filepath.Join(w.dir, "ca.pem"), User: "alice", Password: roamingPassword, Client: api.Client{Name: "old thin client", NoRedirect: true},
+	})
+	if err != nil || out.Broker.Cluster != "us" || out.Desktop == nil || slices.ContainsFunc(out.Hops, func(h client.Hop) bool { return h.Step == "redirect" }) {
+		t.Fatalf("a thin client without redirects: %+v, %v", out, err)
+	}
+
 	// if_assigned_only: dora has a desktop in de, dirk has none, and nobody answers for quinn.
 	w.inAt("de", w.byTicket("de", w.sentHome("dora", "de")))
 	w.inAt("uk", w.password("uk", "dirk"))
@@ -72,7 +81,7 @@ func TestRoaming(t *testing.T) {
 	})
 	w.inAt("de", w.byTicket("de", w.sentHome("alice", "de")))
 	list := w.list("uk")
-	for _, want := range []string{"ou=US > us                         3     forward 3", "ou=US > de                         1     forward 1", "ou=Gone > gone                     1     home-unavailable 1"} {
+	for _, want := range []string{"ou=US > us                         4     forward 4", "ou=US > de                         1     forward 1", "ou=Gone > gone                     1     home-unavailable 1"} {
 		if !strings.Contains(list, want) {
 			t.Errorf("the list has no %q:\n%s", want, list)
 		}
