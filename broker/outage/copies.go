@@ -48,7 +48,7 @@ func (c copied) running(now time.Time) *broker.Session {
 }
 
 // keepSession writes a session down; seq is the place of its act in the journal, 0: the database has it.
-func keepSession(ctx context.Context, tx *sql.Tx, a *broker.Act, at time.Time, seq int64) error {
+func keepSession(ctx context.Context, tx nodeTx, a *broker.Act, at time.Time, seq int64) error {
 	kept := *a
 	kept.Log = nil
 	text, err := json.Marshal(kept)
@@ -61,14 +61,14 @@ func keepSession(ctx context.Context, tx *sql.Tx, a *broker.Act, at time.Time, s
 }
 
 // useSession notes that a session was used.
-func useSession(ctx context.Context, tx *sql.Tx, id string, at time.Time) error {
+func useSession(ctx context.Context, tx nodeTx, id string, at time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE session SET used_at = max(used_at, ?) WHERE id = ?`, at.UnixMilli(), id)
 	return err
 }
 
 // endSession notes that a session is over, also one that another broker has made: the host cache may
 // have been copied before. No token leads to the row of such a one.
-func endSession(ctx context.Context, tx *sql.Tx, id string) error {
+func endSession(ctx context.Context, tx nodeTx, id string) error {
 	hash := sha256.Sum256([]byte("ended session " + id))
 	_, err := tx.ExecContext(ctx, `INSERT INTO session (token_hash, id, session, ends_at, over) VALUES (?, ?, x'', ?, 1) ON CONFLICT (id) DO UPDATE SET over = 1`,
 		hash[:], id, time.Now().Add(endedFor).UnixMilli())
@@ -130,7 +130,7 @@ const sweepMost = 1000
 // sweep forgets copies of sessions that are over.
 func (n *node) sweep(ctx context.Context, now time.Time) error {
 	for gone := int64(sweepMost); gone == sweepMost; {
-		err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 			r, err := tx.ExecContext(ctx, `DELETE FROM session WHERE token_hash IN (SELECT token_hash FROM session WHERE ends_at <= ? LIMIT ?)`, now.UnixMilli(), sweepMost)
 			if err != nil {
 				return err

@@ -2,7 +2,6 @@ package outage
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"switchpoint/broker/outage/mode"
@@ -32,8 +31,8 @@ func (n *node) giveBack(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	step := fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, min(unused, roomStep))
-	err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, step)
+	err = n.write(ctx, func(ctx context.Context, tx nodeTx) error {
+		_, err := tx.Tx.ExecContext(ctx, step) // a pragma may be carried out when it is compiled
 		return err
 	}, nil)
 	if err != nil || unused > roomStep {

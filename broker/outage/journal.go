@@ -21,7 +21,7 @@ func (n *node) journal(ctx context.Context, acts ...broker.Act) error {
 			return fmt.Errorf("write the journal: %w", err)
 		}
 	}
-	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		for i := range acts {
 			r, err := tx.ExecContext(ctx, `INSERT INTO journal (act, kind) VALUES (?, ?)`, texts[i], acts[i].Kind)
 			if err != nil {
@@ -44,7 +44,7 @@ func (n *node) journal(ctx context.Context, acts ...broker.Act) error {
 }
 
 // noteAct keeps the copies of sessions as the act leaves them.
-func noteAct(ctx context.Context, tx *sql.Tx, a *broker.Act, seq int64) error {
+func noteAct(ctx context.Context, tx nodeTx, a *broker.Act, seq int64) error {
 	switch a.Kind {
 	case broker.ActSession:
 		return keepSession(ctx, tx, a, time.Now(), seq)
@@ -97,7 +97,7 @@ func (n *node) entries(ctx context.Context, query string, args ...any) ([]entry,
 // drop forgets the acts up to seq: they are in the database.
 func (n *node) drop(ctx context.Context, seq int64) error {
 	var gone int64
-	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		r, err := tx.ExecContext(ctx, `DELETE FROM journal WHERE seq <= ?`, seq)
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func (n *node) drop(ctx context.Context, seq int64) error {
 // setAside keeps an act that the database does not take, with the reason.
 func (n *node) setAside(ctx context.Context, e entry, why string) error {
 	var kept int64
-	return n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		r, err := tx.ExecContext(ctx, `INSERT INTO refused (seq, act, why) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, e.seq, e.text, why)
 		if err != nil {
 			return err
@@ -153,7 +153,7 @@ func (n *node) unmerged() int { return int(n.count.Load()) }
 func (n *node) keep(ctx context.Context, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err == nil {
-		err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return putKept(ctx, tx, name, text) }, nil)
+		err = n.write(ctx, func(ctx context.Context, tx nodeTx) error { return putKept(ctx, tx, name, text) }, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
@@ -162,7 +162,7 @@ func (n *node) keep(ctx context.Context, name string, value any) error {
 }
 
 // putKept is keep as a part of a write.
-func putKept(ctx context.Context, tx *sql.Tx, name string, text []byte) error {
+func putKept(ctx context.Context, tx nodeTx, name string, text []byte) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, text)
 	return err
 }

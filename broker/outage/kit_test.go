@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is a cluster's database with one broker's store on it.
 type world struct {
 	*Store
-	t       *testing.T
+	t       testing.TB
 	server  *realserver.PostgresServer
 	dsn     string
 	cable   *cable // between broker and server, where there is one
@@ -48,18 +48,18 @@ func row(kind, user string) broker.LogRow {
 }
 
 // newWorld fills the database and joins.
-func newWorld(t *testing.T) *world { return newWorldOn(t, startServer(t)) }
+func newWorld(t testing.TB) *world { return newWorldOn(t, startServer(t)) }
 
-func startServer(t *testing.T) *realserver.PostgresServer {
+func startServer(t testing.TB) *realserver.PostgresServer {
 	return realserver.Postgres(t, realserver.PostgresOptions{Settings: map[string]string{"max_connections": "30"}})
 }
 
-func newWorldOn(t *testing.T, server *realserver.PostgresServer) *world {
+func newWorldOn(t testing.TB, server *realserver.PostgresServer) *world {
 	return newWorldWith(t, &world{server: server, dsn: server.DSN})
 }
 
 // newWorldWith fills the database, if it is empty, and joins.
-func newWorldWith(t *testing.T, w *world) *world {
+func newWorldWith(t testing.TB, w *world) *world {
 	t.Helper()
 	w.t, w.dir = t, t.TempDir()
 	if w.outage.Mode == "" {
@@ -187,7 +187,7 @@ func (w *world) until(m mode.Mode, within time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-func eventually(t *testing.T, what string, within time.Duration, cond func() bool) {
+func eventually(t testing.TB, what string, within time.Duration, cond func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(within); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -2,7 +2,6 @@ package outage
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ func (n *node) putLeases(ctx context.Context, page []broker.Lease, state copySta
 			return fmt.Errorf("copy leases: %w", err)
 		}
 	}
-	err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		put, err := tx.PrepareContext(ctx, putLease)
 		if err != nil {
 			return err
@@ -82,7 +81,7 @@ func (n *node) endLeases(ctx context.Context, state copyState, anew bool, now ti
 	if err != nil {
 		return fmt.Errorf("copy leases: %w", err)
 	}
-	err = n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM lease WHERE expires_at <= ? OR ? AND run <> ?`, now.UnixMilli(), anew, state.Run); err != nil {
 			return err
 		}
@@ -106,7 +105,7 @@ const leaseRow = `SELECT directory, user, kind, desktop, client, expires_at, lea
 
 // eachLease reads leases; one that cannot be read goes to broken, and the others go on.
 func (n *node) eachLease(ctx context.Context, query string, good func(broker.Lease) bool, broken func(error), args ...any) error {
-	rows, err := n.db.QueryContext(ctx, query, args...)
+	rows, err := n.query(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("read leases: %w", err)
 	}

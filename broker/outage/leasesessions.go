@@ -2,7 +2,6 @@ package outage
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -82,7 +81,7 @@ func (n *node) forgetSessions(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		for _, id := range ids {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM session WHERE id = ?`, id); err != nil {
 				return err

@@ -2,7 +2,6 @@ package outage
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"testing"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"switchpoint/broker/outage/mode"
 )
 
-func nothing(context.Context, *sql.Tx) error { return nil }
+func nothing(context.Context, nodeTx) error { return nil }
 
 // TestMergeSetsAside: acts that the database never takes keep no other out.
 func TestMergeSetsAside(t *testing.T) {
@@ -35,7 +34,7 @@ func TestMergeSetsAside(t *testing.T) {
 	if err := w.node.journal(t.Context(), acts...); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.node.write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+	if err := w.node.write(t.Context(), func(ctx context.Context, tx nodeTx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO journal (act) VALUES (CAST('{"kind"' AS BLOB))`) // half an act
 		return err
 	}, func() { w.node.count.Add(1) }); err != nil {

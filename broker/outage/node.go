@@ -44,6 +44,7 @@ const (
 // all the commits before it.
 type node struct {
 	db     *sql.DB
+	stmts  nodeStatements
 	queue  chan nodeWrite
 	over   chan struct{} // closed when nothing is written any more
 	count  atomic.Int64  // acts in the journal
@@ -53,7 +54,7 @@ type node struct {
 
 // nodeWrite is a part of a transaction.
 type nodeWrite struct {
-	do   func(context.Context, *sql.Tx) error
+	do   func(context.Context, nodeTx) error
 	then func() // once it is committed; may be nil
 	done chan error
 }
@@ -116,7 +117,7 @@ func (n *node) upgrade(ctx context.Context) error {
 	return tx.Commit()
 }
 
-func (n *node) close() error { return n.db.Close() }
+func (n *node) close() error { return errors.Join(n.stmts.close(), n.db.Close()) }
 
 func (n *node) closed() bool {
 	select {
@@ -130,7 +131,7 @@ func (n *node) closed() bool {
 var errNodeClosed = errors.New("the files for an outage are closed")
 
 // write waits until do has been committed together with what others wrote.
-func (n *node) write(ctx context.Context, do func(context.Context, *sql.Tx) error, then func()) error {
+func (n *node) write(ctx context.Context, do func(context.Context, nodeTx) error, then func()) error {
 	w := nodeWrite{do: do, then: then, done: make(chan error, 1)}
 	select {
 	case n.queue <- w:
@@ -198,20 +199,24 @@ func (n *node) batch(first nodeWrite) {
 
 func (n *node) commit(writes []nodeWrite, errs []error) error {
 	ctx := context.Background() // callers come and go, the transaction is of all of them
-	tx, err := n.db.BeginTx(ctx, nil)
+	begun, err := n.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
+	var wants []string
+	defer func() { n.compile(ctx, wants) }()
+	tx := nodeTx{begun, n, &wants}
 	defer tx.Rollback() // after Commit it does nothing
 	for i, w := range writes {
 		if _, err := tx.ExecContext(ctx, `SAVEPOINT one`); err != nil {
 			return err
 		}
-		end := `RELEASE one`
 		if errs[i] = w.do(ctx, tx); errs[i] != nil {
-			end = `ROLLBACK TO one; RELEASE one`
+			if _, err := tx.ExecContext(ctx, `ROLLBACK TO one`); err != nil {
+				return err
+			}
 		}
-		if _, err := tx.ExecContext(ctx, end); err != nil {
+		if _, err := tx.ExecContext(ctx, `RELEASE one`); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package outage
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"sync"
 	"time"
@@ -27,7 +26,7 @@ type copies struct {
 // copyWrite is one of them.
 type copyWrite struct {
 	at time.Time
-	do func(context.Context, *sql.Tx) error
+	do func(context.Context, nodeTx) error
 }
 
 func (c *copies) add(w copyWrite) {
@@ -75,18 +74,18 @@ func (c *copies) lostSoFar() int64 {
 // copySession keeps a session that this broker has made in the database, for a time without it.
 func (n *node) copySession(a broker.Act) {
 	at := time.Now()
-	n.copies.add(copyWrite{at, func(ctx context.Context, tx *sql.Tx) error { return keepSession(ctx, tx, &a, at, 0) }})
+	n.copies.add(copyWrite{at, func(ctx context.Context, tx nodeTx) error { return keepSession(ctx, tx, &a, at, 0) }})
 }
 
 // copyUse does so for the use of one with an idle bound: the host cache has its end as it was when it was
 // copied, which may have come by now.
 func (n *node) copyUse(id string, at time.Time) {
-	n.copies.add(copyWrite{at, func(ctx context.Context, tx *sql.Tx) error { return useSession(ctx, tx, id, at) }})
+	n.copies.add(copyWrite{at, func(ctx context.Context, tx nodeTx) error { return useSession(ctx, tx, id, at) }})
 }
 
 // copyLogout does so for the end of one.
 func (n *node) copyLogout(id string) {
-	n.copies.add(copyWrite{time.Now(), func(ctx context.Context, tx *sql.Tx) error { return endSession(ctx, tx, id) }})
+	n.copies.add(copyWrite{time.Now(), func(ctx context.Context, tx nodeTx) error { return endSession(ctx, tx, id) }})
 }
 
 // flush writes the copies down.
@@ -97,7 +96,7 @@ func (n *node) flush(ctx context.Context) error {
 	if len(list) == 0 {
 		return nil
 	}
-	err := n.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := n.write(ctx, func(ctx context.Context, tx nodeTx) error {
 		for _, w := range list {
 			if err := w.do(ctx, tx); err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 const (
 	// databaseWait is how long a call of the login path waits for the database. Who gets no answer is to be
 	// served within a second of having asked (DC4): the rest is for giving the question up.
-	databaseWait = 800 * time.Millisecond
+	databaseWait = 650 * time.Millisecond
 	// filesWait is how long one is served from the files, however much of the caller's own time the database
 	// has taken: on a machine with too much to do a late answer is better than none.
 	filesWait = 10 * time.Second

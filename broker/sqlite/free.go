@@ -13,6 +13,9 @@ import (
 const (
 	live = `d.deleted_at IS NULL AND d.missing_since IS NULL AND d.state <> 'disabled'`
 	free = `d.deleted_at IS NULL AND d.missing_since IS NULL AND d.state = 'enabled' AND d.claimed = 0 AND d.reset_state = ''`
+	// atMost ends a query. SQLite looks at a bare parameter after LIMIT when it compiles, and so does that anew for
+	// each value, also of a query that is kept compiled.
+	atMost = ` LIMIT ? + 0`
 )
 
 // pool is a pooled pool with the one that stands in for it.
@@ -38,7 +41,7 @@ func (p pool) liveDesktops(t txn, limit int) (n int, protocol string, err error)
 	for _, id := range p.ids() {
 		var some int
 		var first sql.NullString
-		if err := t.row(`SELECT COUNT(*), MIN(protocol) FROM (SELECT d.protocol FROM desktop d WHERE d.pool_id = ? AND `+live+` ORDER BY d.protocol LIMIT ?)`,
+		if err := t.row(`SELECT COUNT(*), MIN(protocol) FROM (SELECT d.protocol FROM desktop d WHERE d.pool_id = ? AND `+live+` ORDER BY d.protocol`+atMost+`)`,
 			id, limit-n).Scan(&some, &first); err != nil {
 			return 0, "", err
 		}
@@ -53,7 +56,7 @@ func (p pool) liveDesktops(t txn, limit int) (n int, protocol string, err error)
 func (p pool) freeDesktops(t txn, limit int) (n int, err error) {
 	for _, id := range p.ids() {
 		var some int
-		if err := t.row(`SELECT COUNT(*) FROM (SELECT 1 FROM desktop d WHERE d.pool_id = ? AND `+free+` LIMIT ?)`, id, limit-n).Scan(&some); err != nil {
+		if err := t.row(`SELECT COUNT(*) FROM (SELECT 1 FROM desktop d WHERE d.pool_id = ? AND `+free+atMost+`)`, id, limit-n).Scan(&some); err != nil {
 			return 0, err
 		}
 		n += some
@@ -90,7 +93,7 @@ func (p pool) pick(t txn, s broker.Session, limit int) ([]string, error) {
 		var err error
 		switch order {
 		case broker.OrderLRU:
-			err = add(`SELECT d.id FROM desktop d WHERE d.pool_id = ? AND `+free+` ORDER BY d.released_at LIMIT ?`, id, limit)
+			err = add(`SELECT d.id FROM desktop d WHERE d.pool_id = ? AND `+free+` ORDER BY d.released_at`+atMost, id, limit)
 		case broker.OrderRunning:
 			err = addRandom(add, free+` AND d.running = 1`, id, from, limit)
 			fallthrough
@@ -108,8 +111,8 @@ func (p pool) pick(t txn, s broker.Session, limit int) ([]string, error) {
 
 // addRandom goes round the order of the index once, beginning anywhere.
 func addRandom(add func(string, ...any) error, where, pool string, from int64, limit int) error {
-	if err := add(`SELECT d.id FROM desktop d WHERE d.pool_id = ? AND `+where+` AND d.shuffle >= ? ORDER BY d.shuffle LIMIT ?`, pool, from, limit); err != nil {
+	if err := add(`SELECT d.id FROM desktop d WHERE d.pool_id = ? AND `+where+` AND d.shuffle >= ? ORDER BY d.shuffle`+atMost, pool, from, limit); err != nil {
 		return err
 	}
-	return add(`SELECT d.id FROM desktop d WHERE d.pool_id = ? AND `+where+` AND d.shuffle < ? ORDER BY d.shuffle LIMIT ?`, pool, from, limit)
+	return add(`SELECT d.id FROM desktop d WHERE d.pool_id = ? AND `+where+` AND d.shuffle < ? ORDER BY d.shuffle`+atMost, pool, from, limit)
 }

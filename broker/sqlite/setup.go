@@ -35,7 +35,7 @@ func (s *Store) Setup(ctx context.Context) (broker.Setup, int64, error) {
 
 // each calls fn for every row of a query.
 func each(t txn, query string, fn func(*sql.Rows) error, args ...any) error {
-	rows, err := t.QueryContext(t.ctx, query, args...)
+	rows, err := t.rows(query, args...)
 	if err != nil {
 		return err
 	}

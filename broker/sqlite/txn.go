@@ -48,6 +48,14 @@ func (t txn) row(query string, args ...any) *sql.Row {
 	return t.QueryRowContext(t.ctx, query, args...)
 }
 
+// rows are to be closed before the next query.
+func (t txn) rows(query string, args ...any) (*sql.Rows, error) {
+	if stmt := t.compiled(query); stmt != nil { //nolint:sqlclosecheck // it ends with the transaction
+		return stmt.QueryContext(t.ctx, args...)
+	}
+	return t.QueryContext(t.ctx, query, args...)
+}
+
 // compiled is the query for this transaction, or nil.
 func (t txn) compiled(query string) *sql.Stmt {
 	if t.known == nil {
