@@ -218,7 +218,7 @@ ou=Plain > plain`,
 		fmt.Fprintf(&b, "[directory.redirect]\nattribute = \"distinguishedName\"\nmatch = \"contains\"\nrules = \"\"\"\n%s\n\"\"\"\n", rules[cluster])
 	}
 	for _, d := range []struct{ name, cluster, address, more string }{
-		{"uk", "uk", w.api["uk"], `monitor = "quick"`}, {"us", "us", w.api["us"], `monitor = "quick"`},
+		{"uk", "uk", w.api["uk"], `monitor = "quick"`}, {"us", "us", w.api["us"], "monitor = \"quick\"\nca = \"ca.pem\""},
 		{"de", "de", w.api["de"], `ca = "ca.pem"`}, // with the monitor that each destination has by itself
 		{"gone", "gone", w.api["gone"], `monitor = "quick"`}, {"quiet", "quiet", w.api["us"], `monitor = "quick"`},
 		{"plain", "us", w.api["us"], "monitor = \"quick\"\nplain = true"},
