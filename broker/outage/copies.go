@@ -91,7 +91,7 @@ func (n *node) copyOf(ctx context.Context, which string, tokenHash [32]byte, now
 	}
 	var text []byte
 	var kept, used int64
-	err := n.db.QueryRowContext(ctx, `SELECT session, kept_at, used_at FROM session WHERE token_hash = ? AND over = 0 AND ends_at > ? AND `+which,
+	err := n.queryRow(ctx, `SELECT session, kept_at, used_at FROM session WHERE token_hash = ? AND over = 0 AND ends_at > ? AND `+which,
 		tokenHash[:], now.UnixMilli()).Scan(&text, &kept, &used)
 	c := copied{kept: time.UnixMilli(kept)}
 	switch {
@@ -114,7 +114,7 @@ func (n *node) look(ctx context.Context, id string) (known, over bool, err error
 	if err := n.flush(ctx); err != nil {
 		return false, false, err
 	}
-	err = n.db.QueryRowContext(ctx, `SELECT over FROM session WHERE id = ?`, id).Scan(&over)
+	err = n.queryRow(ctx, `SELECT over FROM session WHERE id = ?`, id).Scan(&over)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, false, nil

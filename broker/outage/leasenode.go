@@ -167,7 +167,7 @@ func (n *node) leasesOf(ctx context.Context, who broker.Who, now time.Time, brok
 
 // passedOn says whether somebody else has connected to a desktop as his own since then.
 func (n *node) passedOn(ctx context.Context, desktop string, who broker.Who, since time.Time) (yes bool, err error) {
-	err = n.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM lease WHERE kind = 'launch' AND desktop = ? AND recorded_at > ? AND (directory, user) <> (?, ?))`,
+	err = n.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM lease WHERE kind = 'launch' AND desktop = ? AND recorded_at > ? AND (directory, user) <> (?, ?))`,
 		desktop, since.UnixMilli(), who.Directory, who.User).Scan(&yes)
 	if err != nil {
 		return false, fmt.Errorf("read leases: %w", err)

@@ -68,6 +68,15 @@ func (n *node) query(ctx context.Context, query string, args ...any) (*sql.Rows,
 	return n.db.QueryContext(ctx, query, args...)
 }
 
+// queryRow is query for one row.
+func (n *node) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	n.compile(ctx, []string{query})
+	if stmt := n.stmts.find(query); stmt != nil { //nolint:sqlclosecheck // it is kept
+		return stmt.QueryRowContext(ctx, args...)
+	}
+	return n.db.QueryRowContext(ctx, query, args...)
+}
+
 // nodeTx is one transaction of node.db.
 type nodeTx struct {
 	*sql.Tx
