@@ -50,7 +50,7 @@ func (s *nodeStatements) close() error {
 // writes keeps waiting: so not in one.
 func (n *node) compile(ctx context.Context, queries []string) {
 	for _, q := range queries {
-		if n.stmts.find(q) != nil { //nolint:sqlclosecheck // it is kept
+		if n.stmts.find(q) != nil {
 			continue
 		}
 		if stmt, err := n.db.PrepareContext(ctx, q); err == nil { // else its next use says so
@@ -86,7 +86,7 @@ type nodeTx struct {
 
 // ExecContext writes with a compiled query where there is one.
 func (t nodeTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt := t.node.stmts.find(query) //nolint:sqlclosecheck // it is kept
+	stmt := t.node.stmts.find(query)
 	if stmt == nil {
 		*t.wants = append(*t.wants, query)
 		return t.Tx.ExecContext(ctx, query, args...)
