@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -54,8 +55,8 @@ type onward struct {
 	ref    string // of this broker's log row
 }
 
-// home signs in where a redirect leads, and gives the answer; ok is false where the client has to go by itself: to
-// who takes no ticket, or further than there.
+// home signs in where a redirect leads, and gives the answer; ok is false where the client has to go by itself, to
+// who takes no ticket.
 func (o *onward) home(res broker.LoginResult) (status int, out LoginResponse, ok bool) {
 	d, ok := o.server.broker.Destination(res.Home)
 	if !ok || res.Ticket == "" {
@@ -79,14 +80,16 @@ func (o *onward) at(d redirect.Destination, ticket string) (int, LoginResponse, 
 	if err != nil || out.Reason == nil || out.Reason.Code != broker.CodeTicket || o.signIn.User == "" {
 		return status, out, err
 	}
-	return o.server.homes.login(o.r.Context(), d, call, &LoginRequest{User: o.signIn.User, Password: o.signIn.Password, Client: client})
+	return o.server.homes.login(o.r.Context(), d, call, &LoginRequest{
+		User: o.signIn.User, Password: cmp.Or(o.signIn.NewPassword, o.signIn.Password), Client: client,
+	})
 }
 
 // poll asks a destination for the outcome of a login that waits there.
 func (o *onward) poll(name, id string) (int, LoginResponse) {
 	d, ok := o.server.broker.Destination(name)
-	if !ok {
-		return loginAnswer(broker.LoginResult{Refusal: broker.HomeUnavailable("")})
+	if !ok { // it has gone from the setup since
+		return o.refused()
 	}
 	call := homeCall{method: http.MethodGet, path: pathLogin + "/" + id, client: o.server.clientAddr(o.r)}
 	status, out, err := o.server.homes.login(o.r.Context(), d, call, nil)
@@ -109,6 +112,10 @@ func (o *onward) mine(d redirect.Destination, out LoginResponse) LoginResponse {
 
 func (o *onward) failed(d redirect.Destination, err error) (int, LoginResponse) {
 	o.server.log.Warn("a login could not be passed on to the home cluster", "destination", d.Name, "error", err, "ref", o.ref)
+	return o.refused()
+}
+
+func (o *onward) refused() (int, LoginResponse) {
 	status, out := loginAnswer(broker.LoginResult{Refusal: broker.HomeUnavailable(o.ref)})
 	out.Broker = o.server.self()
 	return status, out
