@@ -178,7 +178,7 @@ func TestRecoveryAsTheOriginal(t *testing.T) {
 	}
 	server.Start()
 	w.until(mode.Normal, time.Minute)
-	eventually(t, "the files are left to the synchroniser", 15*time.Second, func() bool { return w.files.Load() == nil })
+	eventually(t, "the host cache is kept up to date again", 15*time.Second, func() bool { return slices.Contains(log.ids(t), eventSyncAgain) })
 	if v := reported(w.primary); v != "before" {
 		t.Errorf("the database has the report %q: it was written back", v)
 	}
