@@ -40,8 +40,9 @@ func (s *Store) ClearDesktop(ctx context.Context, name string, log broker.LogRow
 	})
 }
 
-// ifFree are the desktops of a condition that nobody else is changing, a new setup above all: whoever
-// watches comes again in a minute, and waits for nobody.
+// ifFree are the desktops of a condition that no user is changing: whoever watches comes again in a minute. SKIP
+// LOCKED is not enough against those that change many: where a desktop has changed since the statement began and is
+// being changed again, the server waits for it all the same. So a watcher is alone too.
 func ifFree(from, where string) string {
 	return `d.id IN (SELECT d.id FROM ` + from + ` WHERE ` + where + ` ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED)`
 }
@@ -49,6 +50,9 @@ func ifFree(from, where string) string {
 // SweepDesktops implements broker.Store.
 func (s *Store) SweepDesktops(ctx context.Context) (out broker.DesktopSweep, err error) {
 	err = s.write(ctx, "sweep desktops", func(l link) (err error) {
+		if err := alone(l); err != nil {
+			return err
+		}
 		if out.Quarantined, err = l.exec(`UPDATE desktop d SET reset_state = 'quarantined' WHERE ` + ifFree(`desktop d`, `d.reset_state = 'awaited' AND d.reset_until <= now()`)); err != nil {
 			return err
 		}
@@ -76,6 +80,9 @@ func (s *Store) UnwatchedClaims(ctx context.Context, after string, limit int) (o
 // RecordProbes implements broker.Store.
 func (s *Store) RecordProbes(ctx context.Context, answer, silent []string, patience time.Duration) (ended int, err error) {
 	err = s.write(ctx, "record probes", func(l link) error {
+		if err := alone(l); err != nil {
+			return err
+		}
 		if _, err := l.exec(`UPDATE desktop d SET unseen_since = NULL WHERE `+ifFree(`desktop d`, `d.unseen_since IS NOT NULL AND d.id = ANY ($1::uuid[])`), answer); err != nil {
 			return err
 		}

@@ -80,5 +80,10 @@ func watchWithSetup(t *testing.T, d *databases) {
 	}
 	if n := strings.TrimSpace(d.Exec("SELECT deadlocks FROM pg_stat_database WHERE datname = '" + name + "'")); n != "0" {
 		t.Errorf("the server ended %s deadlocks", n)
+		for _, said := range strings.SplitAfter(d.Log(), "ERROR:") {
+			if strings.HasPrefix(strings.TrimSpace(said), "deadlock") {
+				t.Log(said)
+			}
+		}
 	}
 }

@@ -75,3 +75,12 @@ func (s *server) Pause() { s.proc.freeze() }
 
 // Resume lets a paused server go on.
 func (s *server) Resume() { s.proc.resume() }
+
+// Log returns all that the server has logged, or why it cannot be read.
+func (s *server) Log() string {
+	data, err := os.ReadFile(s.proc.logFile)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
