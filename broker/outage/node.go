@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"switchpoint/broker/sqlite"
 )
 
 // nodeFile holds what only this broker knows and nobody may replace.
@@ -43,13 +45,13 @@ const (
 // node is node.db. Its writes share transactions: whoever waits for one waits for a commit, not for
 // all the commits before it.
 type node struct {
-	db     *sql.DB
-	stmts  nodeStatements
-	queue  chan nodeWrite
-	over   chan struct{} // closed when nothing is written any more
-	count  atomic.Int64  // acts in the journal
-	aside  atomic.Int64  // acts set aside
-	copies copies
+	db      *sql.DB
+	queries *sqlite.Queries
+	queue   chan nodeWrite
+	over    chan struct{} // closed when nothing is written any more
+	count   atomic.Int64  // acts in the journal
+	aside   atomic.Int64  // acts set aside
+	copies  copies
 }
 
 // nodeWrite is a part of a transaction.
@@ -76,7 +78,7 @@ func openNode(ctx context.Context, path string) (*node, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(4) // the writer, and those that read
-	n := &node{db: db, queue: make(chan nodeWrite, queueMost), over: make(chan struct{})}
+	n := &node{db: db, queries: sqlite.NewQueries(db), queue: make(chan nodeWrite, queueMost), over: make(chan struct{})}
 	err = n.upgrade(ctx)
 	if err == nil {
 		err = n.returnsRoom(ctx)
@@ -117,7 +119,7 @@ func (n *node) upgrade(ctx context.Context) error {
 	return tx.Commit()
 }
 
-func (n *node) close() error { return errors.Join(n.stmts.close(), n.db.Close()) }
+func (n *node) close() error { return errors.Join(n.queries.Close(), n.db.Close()) }
 
 func (n *node) closed() bool {
 	select {
@@ -204,7 +206,7 @@ func (n *node) commit(writes []nodeWrite, errs []error) error {
 		return err
 	}
 	var wants []string
-	defer func() { n.compile(ctx, wants) }()
+	defer func() { n.queries.Compile(ctx, wants) }()
 	tx := nodeTx{begun, n, &wants}
 	defer tx.Rollback() // after Commit it does nothing
 	for i, w := range writes {

@@ -43,8 +43,8 @@ type Options struct {
 type Store struct {
 	writer  *sql.DB // exactly one connection
 	readers *sql.DB
-	writes  *statements
-	reads   *statements
+	writes  *Queries
+	reads   *Queries
 	turn    *turn
 	log     *slog.Logger
 	busy    time.Duration // how long a write waits for those of other processes
@@ -83,7 +83,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	s.readers.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	s.readers.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	s.writes, s.reads = newStatements(s.writer), newStatements(s.readers)
+	s.writes, s.reads = NewQueries(s.writer), NewQueries(s.readers)
 	return s, nil
 }
 
@@ -93,7 +93,7 @@ func (s *Store) Close() error {
 	if errors.Is(err, os.ErrClosed) { // a second call does nothing
 		err = nil
 	}
-	return errors.Join(s.reads.close(), s.writes.close(), s.readers.Close(), s.writer.Close(), err)
+	return errors.Join(s.reads.Close(), s.writes.Close(), s.readers.Close(), s.writer.Close(), err)
 }
 
 // private makes sure that nobody else can read the file; SQLite gives its mode to -wal and -shm.

@@ -20,7 +20,7 @@ func TestCompileWaitsNoLongerThanItsCall(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.writes.compile(over, []string{query})
+		s.writes.Compile(over, []string{query})
 	}()
 	select {
 	case <-done:
@@ -31,11 +31,11 @@ func TestCompileWaitsNoLongerThanItsCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
-	if stmt, wanted := s.writes.find(query); stmt != nil || !wanted { //nolint:sqlclosecheck // there is none
+	if stmt, wanted := s.writes.Find(query); stmt != nil || !wanted { //nolint:sqlclosecheck // there is none
 		t.Error("compiled after its call was over, or never again")
 	}
-	s.writes.compile(t.Context(), []string{query})
-	if stmt, wanted := s.writes.find(query); stmt == nil || wanted { //nolint:sqlclosecheck // it is kept
+	s.writes.Compile(t.Context(), []string{query})
+	if stmt, wanted := s.writes.Find(query); stmt == nil || wanted { //nolint:sqlclosecheck // it is kept
 		t.Error("the next call does not compile it")
 	}
 }

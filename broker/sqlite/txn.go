@@ -21,8 +21,8 @@ type txn struct {
 	*sql.Tx
 	ctx   context.Context
 	now   int64
-	known *statements // nil: every query is compiled where it is used
-	wants *[]string   // queries to be compiled afterwards
+	known *Queries  // nil: every query is compiled where it is used
+	wants *[]string // queries to be compiled afterwards
 }
 
 func (t txn) exec(query string, args ...any) (int, error) {
@@ -61,7 +61,7 @@ func (t txn) compiled(query string) *sql.Stmt {
 	if t.known == nil {
 		return nil
 	}
-	stmt, wanted := t.known.find(query)
+	stmt, wanted := t.known.Find(query)
 	if wanted {
 		*t.wants = append(*t.wants, query)
 	}
@@ -81,13 +81,13 @@ func (s *Store) read(ctx context.Context, op string, fn func(txn) error) error {
 	return run(ctx, op, fn, s.reads, func() (*sql.Tx, error) { return s.readers.BeginTx(ctx, nil) })
 }
 
-func run(ctx context.Context, op string, fn func(txn) error, known *statements, begin func() (*sql.Tx, error)) error {
+func run(ctx context.Context, op string, fn func(txn) error, known *Queries, begin func() (*sql.Tx, error)) error {
 	tx, err := begin()
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, classify(err))
 	}
 	var wants []string
-	defer func() { known.compile(ctx, wants) }() // the connection is free again by then
+	defer func() { known.Compile(ctx, wants) }() // the connection is free again by then
 	defer tx.Rollback()                          // after Commit it does nothing
 	t := txn{Tx: tx, ctx: ctx, known: known, wants: &wants}
 	if err := t.row(`SELECT ` + nowSQL).Scan(&t.now); err != nil {
