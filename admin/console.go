@@ -217,6 +217,8 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &own):
 		return own.Status
+	case errors.Is(err, broker.ErrInvalid):
+		return http.StatusBadRequest
 	case errors.Is(err, broker.ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, broker.ErrConflict):

@@ -276,7 +276,7 @@ func TestConsoleErrors(t *testing.T) {
 	token := b.get("/console/cluster/remove?site=2").field(t, "csrf")
 	for want, err := range map[int]error{
 		404: fmt.Errorf("remove broker: %w", broker.ErrNotFound), 409: fmt.Errorf("%w: it is running", broker.ErrConflict),
-		503: fmt.Errorf("ask: %w", broker.ErrUnavailable), 500: errors.New("it broke"),
+		400: fmt.Errorf("%w: it lasts too long", broker.ErrInvalid), 503: fmt.Errorf("ask: %w", broker.ErrUnavailable), 500: errors.New("it broke"),
 	} {
 		f.fails = err
 		a := b.do(http.MethodPost, "/console/cluster/remove", url.Values{"csrf": {token}, "site": {"2"}})

@@ -25,9 +25,9 @@ func (b *Broker) NewEnrolToken(ctx context.Context, desktop, pool string, life t
 	}
 	switch {
 	case (desktop == "") == (pool == ""):
-		return "", errors.New("name one desktop or one desktop pool")
+		return "", fmt.Errorf("%w: name one desktop or one desktop pool", ErrInvalid)
 	case life < minEnrolLife || life > maxEnrolLife:
-		return "", fmt.Errorf("a token can live from %s to %s", minEnrolLife, maxEnrolLife)
+		return "", fmt.Errorf("%w: a token can live from %s to %s", ErrInvalid, minEnrolLife, maxEnrolLife)
 	}
 	token := newEnrolToken()
 	row := b.operatorRow(ctx, LogAgent, who)

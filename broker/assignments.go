@@ -49,7 +49,7 @@ func (b *Broker) ImportAssignments(ctx context.Context, file io.Reader, dryRun b
 	arrived := time.Now()
 	rows, err := parseAssignments(io.LimitReader(file, maxAssignmentFile+1))
 	if err != nil {
-		return ImportReport{}, err
+		return ImportReport{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	b.table.Load().setup.checkImport(rows)
 	var list []Assignment

@@ -177,14 +177,14 @@ func (b *Broker) LimitBlocks(ctx context.Context) ([]LimitBlock, error) {
 func (b *Broker) LiftLimits(ctx context.Context, user, address, by string) ([]LimitKey, error) {
 	name, source := limitUser(user), ""
 	if user != "" && name == "" { // or it would be all addresses
-		return nil, fmt.Errorf("%q names no user", clip(user))
+		return nil, fmt.Errorf("%w: %q names no user", ErrInvalid, clip(user))
 	}
 	if address != "" {
 		if p, err := netip.ParsePrefix(address); err == nil { // as a list of blocks has it
 			address = p.Addr().String()
 		}
 		if source, _ = limitSource(address); source == "" {
-			return nil, fmt.Errorf("%q is no address", clip(address))
+			return nil, fmt.Errorf("%w: %q is no address", ErrInvalid, clip(address))
 		}
 	}
 	arrived := time.Now()

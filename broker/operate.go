@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -17,9 +16,9 @@ func (b *Broker) BlockUser(ctx context.Context, user string, lasting time.Durati
 	name := limitUser(clip(user))
 	switch {
 	case name == "":
-		return errors.New("the name of a user is missing")
+		return fmt.Errorf("%w: the name of a user is missing", ErrInvalid)
 	case lasting < time.Second || lasting > maxOperatorBlock:
-		return fmt.Errorf("a block lasts from 1s to %s, not %s", maxOperatorBlock, lasting)
+		return fmt.Errorf("%w: a block lasts from 1s to %s, not %s", ErrInvalid, maxOperatorBlock, lasting)
 	}
 	key := operatorKey(name)
 	text := fmt.Sprintf("%s has blocked %s for %s", by, key, lasting)

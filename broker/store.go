@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// ErrInvalid: what an operator asks for makes no sense; the text says why. Nothing was changed.
+var ErrInvalid = errors.New("invalid request")
+
 // What a Store answers besides success. A store wraps one of these; callers use errors.Is.
 var (
 	// ErrNotFound: the row does not exist, is deleted, or the session has ended or expired.

@@ -80,6 +80,10 @@ func (c *Config) checkReferences() error {
 			if n.Monitor != "" {
 				checkKnown(&l, fmt.Sprintf("gtm.name[%d].monitor", i), "monitor", n.Monitor, monitors)
 			}
+			if n.PreferNormal && slices.Contains(monitors, n.Monitor) && !c.asksBrokers(n.Monitor) {
+				l.Addf(element("gtm.name", i)+".prefer_normal", "name a monitor that asks the is_alive page, or remove it",
+					"monitor %q does not hear in which mode members work", n.Monitor)
+			}
 		}
 		for i, m := range c.GTM.Nodes.Members {
 			if m != c.Node.Name { // all nodes may share one list

@@ -31,13 +31,11 @@ func (a *app) makeAgentToken(ctx context.Context, r admin.Request) (any, error) 
 		return nil, badRequest(fmt.Errorf("for: %w", err))
 	}
 	token, err := a.broker.NewEnrolToken(ctx, r.Query.Get("desktop"), r.Query.Get("pool"), life, operator(r))
-	switch {
-	case errors.Is(err, broker.ErrNotFound):
+	if errors.Is(err, broker.ErrNotFound) {
 		return nil, &admin.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("there is no desktop or desktop pool %q", r.Query.Get("desktop")+r.Query.Get("pool"))}
-	case errors.Is(err, broker.ErrUnavailable):
+	}
+	if err != nil {
 		return nil, err
-	case err != nil:
-		return nil, badRequest(err)
 	}
 	return explanation{[]string{token}}, nil
 }

@@ -30,7 +30,7 @@ func (a *app) clusterRoutes() map[string]admin.Operation {
 	}
 }
 
-// ofBroker refuses an operation where there is no broker, and gives the store's answers their status.
+// ofBroker refuses an operation where there is no broker, and gives the broker's answers their status.
 func (a *app) ofBroker(op admin.Operation) admin.Operation {
 	return func(ctx context.Context, r admin.Request) (any, error) {
 		if a.broker == nil {
@@ -38,6 +38,8 @@ func (a *app) ofBroker(op admin.Operation) admin.Operation {
 		}
 		out, err := op(ctx, r)
 		switch {
+		case errors.Is(err, broker.ErrInvalid):
+			return nil, badRequest(err)
 		case errors.Is(err, broker.ErrNotFound):
 			return nil, &admin.Error{Status: http.StatusNotFound, Text: err.Error()}
 		case errors.Is(err, broker.ErrConflict):

@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"switchpoint/admin"
-	"switchpoint/broker"
 )
 
 // inventoryRoutes are the admin operations on the desktops of the cluster.
@@ -51,11 +49,8 @@ func (a *app) listAssignments(ctx context.Context, _ admin.Request) (any, error)
 // importAssignments takes the CSV file as the body.
 func (a *app) importAssignments(ctx context.Context, r admin.Request) (any, error) {
 	report, err := a.broker.ImportAssignments(ctx, bytes.NewReader(r.Body), r.Query.Get("dry_run") != "", operator(r))
-	if errors.Is(err, broker.ErrUnavailable) {
-		return nil, err
-	}
 	if err != nil {
-		return nil, badRequest(err)
+		return nil, err
 	}
 	return report, nil
 }

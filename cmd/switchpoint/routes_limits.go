@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -60,9 +59,6 @@ func (a *app) liftLimits(ctx context.Context, r admin.Request) (any, error) {
 // liftBlocks ends blocks, and says which.
 func (a *app) liftBlocks(ctx context.Context, user, address, by string) ([]string, error) {
 	lifted, err := a.broker.LiftLimits(ctx, user, address, by)
-	if err != nil && !errors.Is(err, broker.ErrNotFound) && !errors.Is(err, broker.ErrUnavailable) {
-		err = badRequest(err)
-	}
 	lines := make([]string, len(lifted))
 	for i, k := range lifted {
 		lines[i] = fmt.Sprintf("the block of %s is lifted", k)

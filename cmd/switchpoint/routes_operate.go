@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -98,10 +97,7 @@ func (a *app) block(ctx context.Context, user string, long time.Duration, why, b
 		long = defaultBlock
 	}
 	if err := a.broker.BlockUser(ctx, user, long, why, by); err != nil {
-		if errors.Is(err, broker.ErrUnavailable) {
-			return "", err
-		}
-		return "", badRequest(err)
+		return "", err
 	}
 	return fmt.Sprintf("user %s may not sign in for %s; sessions that he has go on", user, long), nil
 }
