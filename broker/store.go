@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ErrInvalid: what an operator asks for makes no sense; the text says why. Nothing was changed.
+// ErrInvalid means that what an operator asks for makes no sense; the text says why. Nothing was changed.
 var ErrInvalid = errors.New("invalid request")
 
 // What a Store answers besides success. A store wraps one of these; callers use errors.Is.
