@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,19 +60,22 @@ func TestOneLoginsExchanges(t *testing.T) {
 	ldap.figures()
 	sql.figures()
 	began := time.Now()
+	trips := make([]int, users)
 	for i := range users {
 		b.mustLogin(t, fmt.Sprintf("user%d", i))
+		trips[i] = sql.figures()[roundTrip]
 	}
 	took := time.Since(began)
-	asked, trips := ldap.figures(), sql.figures()[roundTrip]
+	asked := ldap.figures()
 	if asked[userSearch] != users || asked[userBind] != users || asked["other"] != 0 {
 		t.Errorf("%d logins at the directory: %v", users, asked)
 	}
-	// The broker's own beats and polls are a few a second.
-	if own := 20 + int(10*took.Seconds()); trips < users || trips > users+own || own > users*3/4 {
-		t.Errorf("%d logins in %s: %d round trips to the database", users, took, trips)
+	// The broker's own beats and polls fall into some logins, the more the slower the machine is, but not into all.
+	slices.Sort(trips)
+	if trips[0] != 1 || trips[users/10] != 1 {
+		t.Errorf("round trips of a login to the database: %v", trips)
 	}
-	t.Logf("%d logins in %s: %v, %d round trips to the database, the broker's own included", users, took, asked, trips)
+	t.Logf("%d logins in %s: %v, round trips of each to the database, the broker's own included: %v", users, took, asked, trips)
 
 	for range 3 {
 		if res := b.Login(t.Context(), login("user1", "wrong")); code(res.Refusal) != broker.CodeSignInFailed {

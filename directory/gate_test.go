@@ -58,16 +58,19 @@ func TestGateAdapts(t *testing.T) {
 			})
 		}
 		time.Sleep(5 * time.Second)
+		synctest.Wait() // for those that wake at the same moment
 		if s := g.state(); s.limit != 16 || s.used != 16 || s.waiting != 16 {
 			t.Errorf("at its best: %+v", s)
 		}
 		took.Store(int64(20 * time.Millisecond))
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if s := g.state(); s.limit != 4 || s.used != 4 || s.waiting != 28 {
 			t.Errorf("20 times slower: %+v", s)
 		}
 		took.Store(int64(time.Millisecond))
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if s := g.state(); s.limit != 16 {
 			t.Errorf("as before: %+v", s)
 		}

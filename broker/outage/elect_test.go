@@ -136,10 +136,13 @@ func (w *world) alone(t *testing.T, others ...*world) time.Duration {
 	took := time.Since(began)
 	w.login("anna")
 	for _, o := range others {
-		eventually(t, o.o.Name+" refuses", 10*time.Second, func() bool { return o.State().Mode == mode.HostCache && !o.State().Serves() })
+		refusal := "broker " + w.o.Name + " serves in this outage"
+		eventually(t, o.o.Name+" refuses for "+w.o.Name, 10*time.Second, func() bool { // until all know of the outage, for whoever knew it first
+			return o.State().Mode == mode.HostCache && o.State().Refuses == refusal
+		})
 		r, _ := record("anna")
 		asked := time.Now()
-		if _, err := o.Login(t.Context(), r); !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), "broker "+w.o.Name+" serves in this outage") {
+		if _, err := o.Login(t.Context(), r); !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), refusal) {
 			t.Errorf("%s: %v", o.o.Name, err)
 		}
 		if took := time.Since(asked); took > 200*time.Millisecond {
