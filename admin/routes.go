@@ -26,8 +26,8 @@ type Request struct {
 	Body  []byte
 }
 
-// Operation serves one admin route; what it returns is sent as JSON. An *Error chooses the
-// status, any other error is a 500.
+// Operation serves one admin route; what it returns is sent as JSON. The status of an
+// error is that of statusOf, as in the console.
 type Operation func(ctx context.Context, r Request) (any, error)
 
 // Noted is an answer with a line for whoever asked, such as what it was taken from; it is sent in the
@@ -84,7 +84,7 @@ func serve(op Operation) http.HandlerFunc {
 		case errors.As(err, &refused):
 			writeJSON(w, refused.Status, refused)
 		case err != nil:
-			writeJSON(w, http.StatusInternalServerError, &Error{Text: err.Error()})
+			writeJSON(w, statusOf(err), &Error{Text: err.Error()})
 		default:
 			if noted, ok := res.(Noted); ok {
 				if res = noted.Value; noted.Note != "" {

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -30,24 +28,13 @@ func (a *app) clusterRoutes() map[string]admin.Operation {
 	}
 }
 
-// ofBroker refuses an operation where there is no broker, and gives the broker's answers their status.
+// ofBroker refuses an operation where there is no broker.
 func (a *app) ofBroker(op admin.Operation) admin.Operation {
 	return func(ctx context.Context, r admin.Request) (any, error) {
 		if a.broker == nil {
 			return nil, notHere("broker")
 		}
-		out, err := op(ctx, r)
-		switch {
-		case errors.Is(err, broker.ErrInvalid):
-			return nil, badRequest(err)
-		case errors.Is(err, broker.ErrNotFound):
-			return nil, &admin.Error{Status: http.StatusNotFound, Text: err.Error()}
-		case errors.Is(err, broker.ErrConflict):
-			return nil, &admin.Error{Status: http.StatusConflict, Text: err.Error()}
-		case errors.Is(err, broker.ErrUnavailable):
-			return nil, &admin.Error{Status: http.StatusServiceUnavailable, Text: err.Error()}
-		}
-		return out, err
+		return op(ctx, r)
 	}
 }
 

@@ -48,9 +48,5 @@ func (a *app) listAssignments(ctx context.Context, _ admin.Request) (any, error)
 
 // importAssignments takes the CSV file as the body.
 func (a *app) importAssignments(ctx context.Context, r admin.Request) (any, error) {
-	report, err := a.broker.ImportAssignments(ctx, bytes.NewReader(r.Body), r.Query.Get("dry_run") != "", operator(r))
-	if err != nil {
-		return nil, err
-	}
-	return report, nil
+	return a.broker.ImportAssignments(ctx, bytes.NewReader(r.Body), r.Query.Get("dry_run") != "", operator(r))
 }
